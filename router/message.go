@@ -1,0 +1,173 @@
+package router
+
+import (
+	"context"
+	"errors"
+	"io"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"imbrouter/imb/wire"
+)
+
+// Signal is one occurrence of an event with its data in memory.
+type Signal struct {
+	ID     uint64 // of this delivery in this process, see NextID; equal on a retry
+	Source string // name of the source that brought it
+	// Federation and Event make the full name, see FullName. Federation is ""
+	// for a name outside of the source's federation.
+	Federation, Event string
+	// Redirected says that a route set Federation: a sink then uses it in
+	// place of its connection's own.
+	Redirected bool
+	// Relayed says that the signal came from a hub and not from this machine,
+	// see Echoes.
+	Relayed bool
+	Kind    wire.Kind
+	Flags   wire.Flags
+	Tick    int32
+	Data    []byte // valid until Signal returns: a sink that keeps it copies it
+}
+
+// FullName returns the event's name on a hub.
+func (s Signal) FullName() string { return FullName(s.Federation, s.Event) }
+
+// StreamInfo describes a stream at its start. The fields that it shares with
+// Signal mean the same.
+type StreamInfo struct {
+	ID                uint64
+	Source            string
+	Federation, Event string
+	Redirected        bool
+	Relayed           bool
+	Name              string // chosen by the sender: treat as hostile
+	Flags             wire.Flags
+	Tick              int32
+	Path              string    // relative path of a file with "/", "" for a stream from a hub
+	Size              int64     // bytes, −1 when unknown
+	ModTime           time.Time // zero when unknown
+	// Replay opens the body once more; nil when it cannot be had again.
+	Replay func() (io.ReadCloser, error)
+}
+
+// FullName returns the event's name on a hub.
+func (s StreamInfo) FullName() string { return FullName(s.Federation, s.Event) }
+
+// FullName joins a federation and an event's short name with a dot. Without a
+// federation the short name is the full one.
+func FullName(federation, event string) string {
+	if federation == "" {
+		return event
+	}
+	return federation + "." + event
+}
+
+// SplitName is the reverse of FullName for a connection in that federation: a
+// full name outside of it has no federation and is all event. Hubs compare
+// names without regard to case, and so does SplitName.
+func SplitName(federation, full string) (fed, event string) {
+	n := len(federation)
+	if n > 0 && len(full) > n && full[n] == '.' && strings.EqualFold(full[:n], federation) {
+		return full[:n], full[n+1:]
+	}
+	return "", full
+}
+
+// A Sink takes signals and streams. A nil error is the acknowledgement:
+//
+//   - of Signal: the sink has taken responsibility. For a hub that means a
+//     bounded buffer of its connection; the protocol knows no more.
+//   - of Stream: the stream is open. The acknowledgement of its body is that
+//     of StreamWriter.Commit.
+//
+// ErrNotTaken means that nobody wants the message; that is no failure. An
+// error made with Permanent will not go away by trying again. An error that
+// wraps ErrUnavailable means that the destination is away, and tells nothing
+// about the message: a caller that can waits for as long as it takes. Any
+// other error may go away.
+//
+// Both methods may block, which holds the source up, until ctx ends. A Sink is
+// safe for concurrent use.
+type Sink interface {
+	Signal(ctx context.Context, s Signal) error
+	Stream(ctx context.Context, info StreamInfo) (StreamWriter, error)
+}
+
+// StreamWriter takes the body of one stream. Exactly one of Commit and Abort
+// ends it, also after a failed Write; a stream that was cut off can never be
+// taken for a whole one. It is for one goroutine at a time.
+type StreamWriter interface {
+	// Write takes the next bytes of the body. After an error the stream can
+	// only be aborted.
+	io.Writer
+	// Commit ends a whole stream. A nil error says that the destination has
+	// it: on disk and fsynced, or sent and flushed through the hub.
+	Commit(ctx context.Context) error
+	// Abort ends a stream that was cut off, for the given cause.
+	Abort(cause error)
+}
+
+// A Source pushes into next until ctx ends, and returns after its last call to
+// next has returned. When ctx ends it takes nothing new in but finishes what
+// it has begun: the router lets calls to next go on for its stop time-out and
+// then makes them fail. An error makes the router run the source again after a
+// pause; nil before ctx has ended says that the source is done.
+type Source interface {
+	Run(ctx context.Context, next Sink) error
+}
+
+// Opener is implemented by sources and sinks that hold something while the
+// router runs: a lock, a folder, a connection.
+type Opener interface {
+	// Open acquires it before anything flows; an error ends the start of the
+	// whole router. A hub that is down is no error. ctx bounds Open only.
+	Open(ctx context.Context) error
+	// Close gives it back after everything has flowed. It is called once,
+	// after an Open that returned nil.
+	Close() error
+}
+
+// Readier is implemented by a source that takes a moment until nothing can
+// escape it: until it is subscribed at a hub. The router waits for that, for a
+// short time, before it starts sources that read what lies here already.
+type Readier interface {
+	// Ready returns a channel that is closed when the source is ready.
+	Ready() <-chan struct{}
+}
+
+// Filter decides whether a route takes a message, and rewrites it. It must not
+// change the bytes of the Data that it gets.
+type Filter interface {
+	Signal(Signal) (out Signal, pass bool, err error)
+	Stream(StreamInfo) (out StreamInfo, pass bool, err error)
+}
+
+// Errors by which callers decide.
+var (
+	// ErrNotTaken says that no route or sink wants the message.
+	ErrNotTaken = errors.New("no route takes it")
+	// ErrUnavailable says that a destination is out of reach for now.
+	ErrUnavailable = errors.New("destination is not available")
+	// ErrPermanent is matched by every error that Permanent made.
+	ErrPermanent = errors.New("permanent")
+)
+
+type permanentError struct{ error }
+
+func (e permanentError) Unwrap() error        { return e.error }
+func (e permanentError) Is(target error) bool { return target == ErrPermanent }
+
+// Permanent marks err as one that trying again does not help, whatever it
+// wraps. Its text stays as it is; errors.Is(err, ErrPermanent) finds it.
+func Permanent(err error) error {
+	if err == nil {
+		return nil
+	}
+	return permanentError{err}
+}
+
+var lastID atomic.Uint64
+
+// NextID returns an ID for a signal or stream that no other has in this process.
+func NextID() uint64 { return lastID.Add(1) }
