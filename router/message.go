@@ -111,10 +111,22 @@ type StreamWriter interface {
 // A Source pushes into next until ctx ends, and returns after its last call to
 // next has returned. When ctx ends it takes nothing new in but finishes what
 // it has begun: the router lets calls to next go on for its stop time-out and
-// then makes them fail. An error makes the router run the source again after a
+// then makes them fail. A source that waits for something else before it
+// returns waits no longer than InFlight(ctx). An error makes the router run the source again after a
 // pause; nil before ctx has ended says that the source is done.
 type Source interface {
 	Run(ctx context.Context, next Sink) error
+}
+
+type inFlightKey struct{}
+
+// InFlight returns the context under which a source finishes what it has begun
+// when its own, ctx, has ended. It ends after the router's stop time-out.
+func InFlight(ctx context.Context) context.Context {
+	if c, ok := ctx.Value(inFlightKey{}).(context.Context); ok {
+		return c
+	}
+	return context.WithoutCancel(ctx)
 }
 
 // Opener is implemented by sources and sinks that hold something while the

@@ -216,7 +216,7 @@ func appendEventRef(dst []byte, c Command, r EventRef) []byte {
 func ParseEventRef(p []byte) (EventRef, error) {
 	d := NewDecoder(p)
 	r := EventRef{ID: d.Int32(), EntryType: d.Int32(), Name: d.String()}
-	return r, named(CmdSubscribe, d.End())
+	return r, d.End()
 }
 
 // AppendText appends a frame whose payload is one string, such as unsubscribe.
@@ -316,6 +316,8 @@ func AppendHubFound(dst []byte, uri string) []byte {
 // ParseHubFound returns the uri in the payload of a HUBFound frame.
 func ParseHubFound(p []byte) string { return string(p) }
 
+// named says in err what was being decoded. Payloads that several commands or
+// kinds share do without: their caller knows which one it is.
 func named(what fmt.Stringer, err error) error {
 	if err == nil {
 		return nil

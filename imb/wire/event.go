@@ -39,6 +39,10 @@ func ParseEvent(p []byte) (Event, error) {
 // EventHeaderSize bytes.
 func EventID(payload []byte) int32 { return int32(le.Uint32(payload)) }
 
+// EventKind returns the kind in the payload of an event frame of at least
+// EventHeaderSize bytes.
+func EventKind(payload []byte) Kind { return Kind(payload[8]) }
+
 // PatchEventID replaces the event id in a whole event frame, so that a hub
 // passes one frame on to many without encoding it anew.
 func PatchEventID(frame []byte, id int32) { le.PutUint32(frame[HeaderSize:], uint32(id)) }
@@ -63,7 +67,7 @@ func ParseChangeObject(data []byte) (c ChangeObjectData, rest []byte, err error)
 	d := NewDecoder(data)
 	c = ChangeObjectData{Action: Action(d.Int32()), ObjectID: d.Int32(), Attribute: d.String()}
 	rest = d.Rest()
-	return c, rest, named(ChangeObject, d.Err())
+	return c, rest, d.Err()
 }
 
 // StreamStart is the data of a stream header.
@@ -100,7 +104,7 @@ func ParseStreamChunk(data []byte) (StreamChunk, error) {
 	d := NewDecoder(data)
 	s := StreamChunk{StreamID: d.Int32()}
 	s.Bytes = d.Rest()
-	return s, named(StreamBody, d.Err())
+	return s, d.Err()
 }
 
 // BufferData is the data of a buffer event.
@@ -143,7 +147,7 @@ func ParseLogLine(data []byte) (LogLine, error) {
 }
 
 // PatchLogClientID fills the client id into the data of a logWriteLn event.
-// Data of less than four bytes is left as it is.
+// Data of less than four bytes, which has none, is left as it is.
 func PatchLogClientID(data []byte, id uint32) {
 	if len(data) >= 4 {
 		le.PutUint32(data, id)
@@ -166,7 +170,7 @@ func AppendTimerAcknowledger(dst []byte, t TimerAcknowledger) []byte {
 func ParseTimerAcknowledger(data []byte) (TimerAcknowledger, error) {
 	d := NewDecoder(data)
 	t := TimerAcknowledger{Timer: d.String(), Client: d.String()}
-	return t, named(TimerAcknowledgedListAdd, d.End())
+	return t, d.End()
 }
 
 // TimerSpeed is the data of a timerSetSpeed event.

@@ -5,7 +5,22 @@ import "bytes"
 // Frame is one command with its payload.
 type Frame struct {
 	Command Command
-	Payload []byte // valid until the next call of the Reader that returned it
+	Payload []byte // valid until the next call of Reader.Next
+	// Raw is the whole frame, of which Payload is a part; valid as long. It is
+	// for those who pass frames on. Its capacity reaches into what was read
+	// after it, for Join: do not append to it.
+	Raw []byte
+}
+
+// Join returns a and b as one slice, without a copy, if b directly follows a in
+// the buffer of a Reader: the Raw of two frames in a row, or what Join made of
+// several and the next one.
+func Join(a, b []byte) (both []byte, ok bool) {
+	n := len(a)
+	if len(b) == 0 || cap(a) < n+len(b) || &a[:n+1][n] != &b[0] {
+		return nil, false
+	}
+	return a[:n+len(b)], true
 }
 
 // BeginFrame appends the header of a frame of a size not known yet. The caller
@@ -59,12 +74,16 @@ func SafeLen(p []byte) int {
 	return len(p)
 }
 
-// SafeStreamID tells whether no byte string of stream id and body can hold
-// the end magic across the border between the two, which SafeLen cannot see.
+// SafeStreamID tells whether the end magic cannot come about across the border
+// between a stream id and the bytes after it, which SafeLen does not see. A
+// sender of streams draws ids until one is safe. The fields before the id form
+// no end magic with it; a tick that equals it is its sender's own doing.
 func SafeStreamID(id int32) bool {
-	switch last := byte(uint32(id) >> 24); last {
-	case EndMagic[0], EndMagic[1], EndMagic[2]:
-		return false
+	b := AppendInt32(nil, id)
+	for n := range EndMagic {
+		if bytes.HasSuffix(b, EndMagic[:n+1]) {
+			return false
+		}
 	}
-	return uint32(id) != endMagicValue
+	return true
 }

@@ -12,10 +12,21 @@ const (
 	// maxReadBuffer bounds that growth. Only a frame that does not fit makes a
 	// buffer larger, and only as its bytes arrive.
 	maxReadBuffer = 256 << 10
-	// shrinkAfter is the number of consecutive reads that used less than a
-	// quarter of a large buffer after which it is halved.
-	shrinkAfter = 64
+	// shrinkAfter is the number of times in a row that a buffer must have been
+	// emptied without ever having been more than a quarter full, after which
+	// it is made smaller. Frames that are large but for a few do not pay for a
+	// new buffer each.
+	shrinkAfter = 32
+	// maxIdleBuffer is the most that a connection holds between two frames. A
+	// peer that once sent a large frame and then nothing must not cost 16 MiB.
+	maxIdleBuffer = 1 << 20
+	// maxEmptyReads is the number of consecutive reads of nothing, which a
+	// source may return though it should not, after which it is given up.
+	maxEmptyReads = 100
 )
+
+// strayZeros is what the TypeScript client sends after a frame without payload.
+var strayZeros = make([]byte, 4)
 
 // Stats counts what a Reader met beside frames in good order.
 type Stats struct {
@@ -25,8 +36,8 @@ type Stats struct {
 	BadLength uint64 // headers whose size is below 0 or above MaxPayload
 }
 
-// Broken returns the number of faults, counting a run of skipped bytes as the
-// bytes it has. It grows when, and only when, the peer sends what is not IMB.
+// Broken returns the sum of the faults. It grows when, and only when, the peer
+// sends what is not IMB, so a caller logs when it has changed.
 func (s Stats) Broken() uint64 { return s.Skipped + s.BadEnd + s.BadLength }
 
 // Reader reads frames from a byte stream, one after the other. It finds its
@@ -36,15 +47,18 @@ func (s Stats) Broken() uint64 { return s.Skipped + s.BadEnd + s.BadLength }
 // a command without payload are skipped silently.
 //
 // Memory: the buffer grows with what has arrived, never with what a header
-// claims, and is at most about twice the largest frame.
+// claims, and is less than twice the largest frame, or 256 KiB. After a while
+// of smaller frames it shrinks again.
 //
 // A Reader is for one goroutine.
 type Reader struct {
 	src        io.Reader
+	err        error // what src returned along with bytes; for the next fill
 	buf        []byte
-	start, end int // buf[start:end] is read and not consumed
-	afterEmpty bool
-	smallReads int
+	start, end int  // buf[start:end] is read and not consumed
+	afterEmpty bool // the last frame had no payload: stray zeros may follow
+	peak       int  // the most bytes in buf since it was empty last
+	smallUses  int  // how often in a row peak was below a quarter of buf
 	stats      Stats
 }
 
@@ -72,24 +86,23 @@ func (r *Reader) Next() (Frame, error) {
 }
 
 // Buffered returns the next frame if it is already in the buffer, and false if
-// it takes a read to get it. A caller that works in batches drains it before
-// it hands on what it has gathered.
+// it takes a read to get it. It moves nothing in the buffer: the payloads of
+// all frames since the last Next stay valid until the next one. A caller that
+// works in batches drains it before it hands on what it has gathered.
 func (r *Reader) Buffered() (Frame, bool) { return r.parse() }
 
 // parse cuts the next frame out of the buffer.
 func (r *Reader) parse() (Frame, bool) {
 	for {
 		p := r.buf[r.start:r.end]
-		if r.afterEmpty && len(p) > 0 && p[0] == 0 {
-			if len(p) < 4 {
+		if r.afterEmpty {
+			if len(p) < len(strayZeros) && bytes.HasPrefix(strayZeros, p) {
 				return Frame{}, false
 			}
-			if p[1]|p[2]|p[3] == 0 {
-				r.start += 4
-				p = p[4:]
+			if bytes.HasPrefix(p, strayZeros) {
+				r.start += len(strayZeros)
+				p = p[len(strayZeros):]
 			}
-		}
-		if len(p) > 0 {
 			r.afterEmpty = false
 		}
 		if skip := garbage(p); skip > 0 {
@@ -121,6 +134,7 @@ func (r *Reader) parse() (Frame, bool) {
 		return Frame{
 			Command: Command(le.Uint32(p[8:])),
 			Payload: p[HeaderSize : HeaderSize+n : HeaderSize+n],
+			Raw:     p[:size],
 		}, true
 	}
 }
@@ -147,6 +161,10 @@ func garbage(p []byte) int {
 
 // fill reads once, after making room.
 func (r *Reader) fill() error {
+	if err := r.err; err != nil {
+		r.err = nil
+		return err
+	}
 	if r.start == r.end {
 		r.start, r.end = 0, 0
 		r.shrink()
@@ -157,11 +175,15 @@ func (r *Reader) fill() error {
 	if r.end == len(r.buf) {
 		r.grow()
 	}
-	for range 100 {
+	for range maxEmptyReads {
 		n, err := r.src.Read(r.buf[r.end:])
 		r.end += n
 		if n > 0 {
-			r.adapt(n)
+			r.err = err
+			r.peak = max(r.peak, r.end)
+			if r.end == len(r.buf) && len(r.buf) < maxReadBuffer {
+				r.grow() // for the next read
+			}
 			return nil
 		}
 		if err != nil {
@@ -171,18 +193,6 @@ func (r *Reader) fill() error {
 	return io.ErrNoProgress
 }
 
-// adapt grows the buffer when the last read filled it, for the next one.
-func (r *Reader) adapt(n int) {
-	if r.end == len(r.buf) && len(r.buf) < maxReadBuffer {
-		r.grow()
-	}
-	if n < len(r.buf)/4 {
-		r.smallReads++
-	} else {
-		r.smallReads = 0
-	}
-}
-
 func (r *Reader) grow() {
 	bigger := make([]byte, max(minReadBuffer, 2*len(r.buf)))
 	r.end = copy(bigger, r.buf[r.start:r.end])
@@ -190,13 +200,16 @@ func (r *Reader) grow() {
 	r.buf = bigger
 }
 
-// shrink gives memory back when the buffer is empty.
+// shrink gives memory back. It is called when the buffer is empty.
 func (r *Reader) shrink() {
-	switch {
-	case len(r.buf) > 2*maxReadBuffer:
-		r.buf = make([]byte, maxReadBuffer)
-	case len(r.buf) > minReadBuffer && r.smallReads >= shrinkAfter:
-		r.buf = make([]byte, len(r.buf)/2)
-		r.smallReads = 0
+	if r.peak < len(r.buf)/4 {
+		r.smallUses++
+	} else {
+		r.smallUses = 0
+	}
+	r.peak = 0
+	if len(r.buf) > maxIdleBuffer || r.smallUses >= shrinkAfter && len(r.buf) > minReadBuffer {
+		r.buf = make([]byte, min(len(r.buf)/2, maxReadBuffer))
+		r.smallUses = 0
 	}
 }

@@ -72,7 +72,9 @@ var EndMagic = []byte{0x67, 0x34, 0xF1, 0x10}
 // what its command or kind requires.
 var ErrMalformed = errors.New("malformed IMB payload")
 
-// ErrTooLarge is returned for a payload that no frame can carry.
+// ErrTooLarge is for those who send payloads of a size that they do not
+// control: no frame can carry one above MaxPayload. The Append functions do
+// not check it.
 var ErrTooLarge = errors.New("IMB payload above 10 MiB")
 
 // Command is the code that a frame begins with. Codes are negative.
@@ -155,27 +157,27 @@ type Kind uint8
 
 // The event kinds of IMB 3.
 const (
-	ChangeObject              Kind = 0  // ChangeObjectData
-	StreamHeader              Kind = 1  // StreamStart
-	StreamBody                Kind = 2  // StreamChunk
-	StreamTail                Kind = 3  // StreamChunk
-	Buffer                    Kind = 4  // BufferData
-	NormalEvent               Kind = 5  // free bytes, by convention one string
-	ChangeObjectWithData      Kind = 6  // ChangeObjectData, then free bytes
-	ChildEventAdd             Kind = 11 // obsolete
-	ChildEventRemove          Kind = 12 // obsolete
-	LogWriteLn                Kind = 30 // LogLine
-	TimerCancel               Kind = 40 // Text: timer name
-	TimerPrepare              Kind = 41 // Text: timer name
-	TimerStart                Kind = 42 // Text: timer name
-	TimerStop                 Kind = 43 // Text: timer name
-	TimerReInit               Kind = 44 // Text: timer name
-	TimerAcknowledgedListAdd  Kind = 45 // TimerAcknowledger
-	TimerAcknowledgedListDrop Kind = 46 // TimerAcknowledger
-	TimerSetSpeed             Kind = 47 // TimerSpeed
-	TimerTick                 Kind = 48 // TimerTickData
-	TimerAcknowledge          Kind = 49 // TimerAcknowledgement
-	TimerStatusRequest        Kind = 50
+	ChangeObject                Kind = 0  // ChangeObjectData
+	StreamHeader                Kind = 1  // StreamStart
+	StreamBody                  Kind = 2  // StreamChunk
+	StreamTail                  Kind = 3  // StreamChunk
+	Buffer                      Kind = 4  // BufferData
+	NormalEvent                 Kind = 5  // free bytes, by convention one string
+	ChangeObjectWithData        Kind = 6  // ChangeObjectData, then free bytes
+	ChildEventAdd               Kind = 11 // obsolete
+	ChildEventRemove            Kind = 12 // obsolete
+	LogWriteLn                  Kind = 30 // LogLine
+	TimerCancel                 Kind = 40 // Text: timer name
+	TimerPrepare                Kind = 41 // Text: timer name
+	TimerStart                  Kind = 42 // Text: timer name
+	TimerStop                   Kind = 43 // Text: timer name
+	TimerReInit                 Kind = 44 // Text: timer name
+	TimerAcknowledgedListAdd    Kind = 45 // TimerAcknowledger
+	TimerAcknowledgedListRemove Kind = 46 // TimerAcknowledger
+	TimerSetSpeed               Kind = 47 // TimerSpeed
+	TimerTick                   Kind = 48 // TimerTickData
+	TimerAcknowledge            Kind = 49 // TimerAcknowledgement
+	TimerStatusRequest          Kind = 50
 )
 
 var kindNames = map[Kind]string{
@@ -185,7 +187,7 @@ var kindNames = map[Kind]string{
 	ChildEventRemove: "child_event_remove", LogWriteLn: "log", TimerCancel: "timer_cancel",
 	TimerPrepare: "timer_prepare", TimerStart: "timer_start", TimerStop: "timer_stop",
 	TimerReInit: "timer_reinit", TimerAcknowledgedListAdd: "timer_acknowledged_list_add",
-	TimerAcknowledgedListDrop: "timer_acknowledged_list_remove", TimerSetSpeed: "timer_set_speed",
+	TimerAcknowledgedListRemove: "timer_acknowledged_list_remove", TimerSetSpeed: "timer_set_speed",
 	TimerTick: "timer_tick", TimerAcknowledge: "timer_acknowledge",
 	TimerStatusRequest: "timer_status_request",
 }

@@ -40,6 +40,9 @@ type Traffic struct {
 	// Folder is the absolute path of the folder that is read or written; ""
 	// for none.
 	Folder string
+	// Flat says that a source does not read the folders below Folder. A sink
+	// may write there always.
+	Flat bool
 	// Connection is the name of the connection that is read or written; "" for
 	// none.
 	Connection string

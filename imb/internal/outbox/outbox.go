@@ -30,15 +30,20 @@ type Queue struct {
 
 	mu       sync.Mutex
 	pending  []byte
-	writing  []byte        // what Run writes now; Run alone changes its bytes
-	written  int           // of writing
-	room     chan struct{} // closed when there is room again; nil when nobody waits
+	writing  []byte // what Run writes now; Run alone changes its bytes
+	written  int    // of writing
+	total    int64  // bytes handed to connections since New
+	trim     Trimmer
+	room     chan struct{} // closed when there is room again; nil when senders need not wait
 	halfFull time.Time     // since when Len is above half of the limit; zero when it is not
 	closed   error
 }
 
-// New returns a queue that makes senders wait while it holds limit bytes or
-// more. It holds at most the limit and one more append of each sender.
+// New returns a queue that makes senders wait once it holds limit bytes or
+// more, until no more than half of that is left. Without this gap a receiver
+// that keeps up with its senders, but no more, would have its queue at the
+// limit for ever and look like one that is stuck. A queue holds at most the
+// limit and one more append, beside what LockNow adds.
 func New(limit int) *Queue {
 	return &Queue{limit: limit, wake: make(chan struct{}, 1)}
 }
@@ -53,7 +58,7 @@ func (q *Queue) Lock(ctx context.Context) ([]byte, error) {
 			q.mu.Unlock()
 			return nil, q.closed
 		}
-		if q.lenLocked() < q.limit {
+		if q.room == nil && q.lenLocked() < q.limit {
 			return q.pending, nil
 		}
 		if q.room == nil {
@@ -106,6 +111,15 @@ func (q *Queue) Len() int {
 	return q.lenLocked()
 }
 
+// Progress returns how many bytes have been handed to connections so far, and
+// how many will have been when all that is queued now is. So the frame that
+// was appended last is out when written has reached the queued of that moment.
+func (q *Queue) Progress() (written, queued int64) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.total, q.total + int64(q.lenLocked())
+}
+
 // MoreThanHalfFull returns since when the queue has been more than half full
 // without a break, and false when it is not.
 func (q *Queue) MoreThanHalfFull() (since time.Time, ok bool) {
@@ -138,6 +152,8 @@ func (q *Queue) freeRoom() {
 // then returns nil; or until stop is closed or a write fails. After a failure
 // the queue still holds what was not written; see Edit. One Run at a time.
 func (q *Queue) Run(w io.Writer, stop <-chan struct{}) error {
+	idle := time.NewTimer(trimAfter)
+	defer idle.Stop()
 	for {
 		for q.next() {
 			if err := q.writeOut(w); err != nil {
@@ -150,11 +166,34 @@ func (q *Queue) Run(w io.Writer, stop <-chan struct{}) error {
 		if done {
 			return nil
 		}
-		select {
-		case <-q.wake:
-		case <-stop:
+		if !q.await(stop, idle) {
 			return nil
 		}
+	}
+}
+
+// await returns true when there may be something to write, and false when stop
+// is closed. Meanwhile it gives back memory that is not needed for long.
+func (q *Queue) await(stop <-chan struct{}, idle *time.Timer) bool {
+	idle.Reset(trimAfter)
+	for {
+		select {
+		case <-q.wake:
+			return true
+		case <-stop:
+			return false
+		case <-idle.C:
+			q.release()
+		}
+	}
+}
+
+// release gives the memory of an empty queue back.
+func (q *Queue) release() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.lenLocked() == 0 {
+		q.pending, q.writing, q.written = nil, nil, 0
 	}
 }
 
@@ -167,8 +206,8 @@ func (q *Queue) next() bool {
 		return true
 	}
 	spare := q.writing[:0]
-	if cap(spare) > 4*len(q.writing) && cap(spare) > 16<<10 {
-		spare = nil // a burst is over: give its memory back
+	if q.trim.Excess(len(q.writing), cap(spare)) {
+		spare = nil
 	}
 	q.writing, q.written, q.pending = q.pending, 0, spare
 	return len(q.writing) > 0
@@ -185,6 +224,7 @@ func (q *Queue) writeOut(w io.Writer) error {
 		n, err := w.Write(rest[:min(len(rest), maxWrite)])
 		q.mu.Lock()
 		q.written += n
+		q.total += int64(n)
 		q.madeRoom()
 		q.mu.Unlock()
 		if err != nil {
@@ -197,8 +237,6 @@ func (q *Queue) madeRoom() {
 	n := q.lenLocked()
 	if n <= q.limit/2 {
 		q.halfFull = time.Time{}
-	}
-	if n < q.limit {
 		q.freeRoom()
 	}
 }

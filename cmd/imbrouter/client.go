@@ -1,0 +1,63 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"imbrouter/imb"
+)
+
+// closeTimeout is how long the last bytes may take to leave.
+const closeTimeout = 5 * time.Second
+
+// clientFlags are the flags of commands that talk to a hub.
+type clientFlags struct {
+	hub        string
+	federation string
+	ownerID    int32
+	ownerName  string
+}
+
+func (f *clientFlags) register(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.hub, "hub", "localhost:4000", "address of the hub")
+	cmd.Flags().StringVar(&f.federation, "federation", "", "put this federation and a dot before event names; without it they are full names")
+	cmd.Flags().Int32Var(&f.ownerID, "owner-id", 0, "owner id to show to the hub")
+	cmd.Flags().StringVar(&f.ownerName, "owner-name", "imbrouter", "owner name to show to the hub")
+}
+
+// connect connects to the hub. When the connection is lost later, the client
+// comes back by itself, and whoever typed the command is told of both.
+func (f *clientFlags) connect(ctx context.Context, cmd *cobra.Command) (*imb.Client, error) {
+	connected := false
+	c, err := imb.Connect(ctx, imb.Options{
+		Address: f.hub, Federation: f.federation, OwnerID: f.ownerID, OwnerName: f.ownerName,
+		OnState: func(state imb.State, cause error) {
+			switch {
+			case state == imb.Connecting && connected:
+				fmt.Fprintf(cmd.ErrOrStderr(), "lost the hub %s: %v\n", f.hub, cause)
+			case state == imb.Connected && connected:
+				fmt.Fprintf(cmd.ErrOrStderr(), "the hub %s is back\n", f.hub)
+			}
+			connected = connected || state == imb.Connected
+		},
+	})
+	if err != nil {
+		return nil, unreachableError{err}
+	}
+	return c, nil
+}
+
+// unreachableError is a hub that does not answer.
+type unreachableError struct{ error }
+
+func (e unreachableError) Unwrap() error { return e.error }
+
+// disconnect says good-bye, also when ctx has ended.
+func disconnect(ctx context.Context, c *imb.Client) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
+	defer cancel()
+	return c.Close(ctx)
+}

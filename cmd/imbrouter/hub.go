@@ -1,0 +1,58 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+
+	"github.com/spf13/cobra"
+
+	"imbrouter/imb/hub"
+)
+
+func hubCommand() *cobra.Command {
+	var logs logFlags
+	var listen string
+	var options hub.Options
+	cmd := &cobra.Command{
+		Use:   "hub",
+		Short: "Run a hub and nothing else",
+		Long: `Run an IMB hub until SIGINT or SIGTERM. The protocol has no passwords and no
+encryption: whoever can reach the address can read and send every event. So it
+listens on this machine only, unless --listen says otherwise.`,
+		Example: `  imbrouter hub
+  imbrouter hub --listen 0.0.0.0:4000`,
+		Args: withUsage(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			log, err := logs.logger(cmd, cmd.ErrOrStderr())
+			if err != nil {
+				return err
+			}
+			options.Log = log
+			return serveHub(cmd.Context(), listen, options)
+		},
+	}
+	logs.register(cmd)
+	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:4000", "address to listen on; port 0 takes a free one")
+	cmd.Flags().DurationVar(&options.SlowConsumerTimeout, "slow-consumer-timeout", 0,
+		"disconnect a client whose queue stays more than half full for so long (default 10s)")
+	cmd.Flags().IntVar(&options.MaxConnections, "max-connections", 0, "connections at once (default 2048)")
+	cmd.Flags().BoolVar(&options.AllowControl, "allow-control", false, "let clients end the sessions of others")
+	return cmd
+}
+
+func serveHub(ctx context.Context, listen string, o hub.Options) error {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", listen)
+	if err != nil {
+		return fmt.Errorf("the hub cannot listen: %w; --listen sets another address", err)
+	}
+	o.Log.Info("hub is listening", "address", listener.Addr().String())
+	h := hub.New(o)
+	defer context.AfterFunc(ctx, func() { _ = h.Close() })()
+	if err := h.Serve(listener); !errors.Is(err, hub.ErrClosed) {
+		return err
+	}
+	o.Log.Info("stopped")
+	return h.Close()
+}

@@ -1,0 +1,57 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+)
+
+// logFlags are the flags of commands that log.
+type logFlags struct {
+	format string
+	level  string
+}
+
+func (f *logFlags) register(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.format, "log-format", "text", "form of the log lines: text or json")
+	cmd.Flags().StringVar(&f.level, "log-level", "info", "least important lines to show: debug, info, warn or error")
+}
+
+// logger returns a logger that writes to w.
+func (f *logFlags) logger(cmd *cobra.Command, w io.Writer) (*slog.Logger, error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(f.level)); err != nil {
+		return nil, usage(cmd, fmt.Errorf("--log-level %q: want debug, info, warn or error", f.level))
+	}
+	o := &slog.HandlerOptions{Level: level}
+	switch f.format {
+	case "json":
+		return slog.New(slog.NewJSONHandler(w, o)), nil
+	case "text":
+		o.ReplaceAttr = shortTime
+		return slog.New(slog.NewTextHandler(w, o)), nil
+	}
+	return nil, usage(cmd, fmt.Errorf("--log-format %q: want text or json", f.format))
+}
+
+// shortTime leaves out what whoever reads the log knows already: the journal
+// notes the time of each line itself, and a person the day.
+func shortTime(groups []string, a slog.Attr) slog.Attr {
+	if len(groups) > 0 || a.Key != slog.TimeKey {
+		return a
+	}
+	if os.Getenv("JOURNAL_STREAM") != "" {
+		return slog.Attr{}
+	}
+	return slog.String(slog.TimeKey, a.Value.Time().Format("2006-01-02T15:04:05.000"))
+}
+
+// isTerminal tells whether w is a terminal, where a person looks on.
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}

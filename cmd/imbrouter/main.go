@@ -1,0 +1,110 @@
+// Command imbrouter routes the events of IMB hubs: it broadcasts what is put
+// into a folder, collects what is sent as files, relays between federations and
+// hubs, and runs a hub of its own. "imbrouter help" tells how.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"imbrouter/imb"
+	"imbrouter/router/config"
+)
+
+// Exit codes. Those above 63 are the ones of BSD's sysexits, which service
+// managers know.
+const (
+	exitFailure     = 1
+	exitUsage       = 2
+	exitUnreachable = 69 // EX_UNAVAILABLE: no hub answers
+	exitConfig      = 78 // EX_CONFIG: the configuration is wrong
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := execute(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// execute runs one command line and returns the exit code. Programs read
+// stdout, people stderr.
+func execute(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	root := rootCommand()
+	root.SetArgs(args)
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return 0
+	}
+	var invalid config.Errors
+	var usage usageError
+	var unreachable unreachableError
+	if errors.As(err, &invalid) {
+		fmt.Fprintln(stderr, err)
+		return exitConfig
+	}
+	fmt.Fprintf(stderr, "imbrouter: %v\n", err)
+	switch {
+	case errors.As(err, &usage):
+		return exitUsage
+	case errors.As(err, &unreachable), errors.Is(err, imb.ErrNotConnected), errors.Is(err, imb.ErrDisconnected):
+		return exitUnreachable
+	}
+	return exitFailure
+}
+
+// usageError is a command line that makes no sense.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+func usage(cmd *cobra.Command, err error) error {
+	return usageError{fmt.Errorf("%w\nTry: %s --help", err, cmd.CommandPath())}
+}
+
+// withUsage makes a failed check of the arguments a usage error.
+func withUsage(check cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if err := check(cmd, args); err != nil {
+			return usage(cmd, err)
+		}
+		return nil
+	}
+}
+
+func rootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "imbrouter",
+		Short: "Route the events of IMB hubs: files to streams, streams to files, signals between federations",
+		Long: `imbrouter connects folders and IMB hubs along the routes of a TOML file.
+
+Drop a file into a folder, and everyone who subscribes to the event has it.
+Streams that come in land as whole files. Signals pass between federations and
+hubs, filtered and rewritten. A hub can run inside, so that nothing else is
+needed on a laptop.`,
+		Example: `  imbrouter run examples/quickstart.toml
+  imbrouter tap 'demo.*'
+  imbrouter send demo.files report.csv`,
+		Args:              withUsage(cobra.NoArgs),
+		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
+	}
+	root.SetFlagErrorFunc(usage)
+	root.AddCommand(
+		runCommand(), validateCommand(), hubCommand(),
+		sendCommand(), signalCommand(), tapCommand(), versionCommand(),
+	)
+	return root
+}

@@ -1,0 +1,63 @@
+package main
+
+import (
+	"os"
+	"reflect"
+	"strings"
+	"testing"
+
+	"imbrouter/router/config"
+	"imbrouter/router/filter"
+)
+
+// The reference in README is written by hand; what it must not do is miss a key.
+func TestReadmeNamesEveryKey(t *testing.T) {
+	text, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sections := map[string]string{}
+	for _, s := range strings.Split(string(text), "\n#") {
+		title, body, _ := strings.Cut(s, "\n")
+		sections[strings.TrimLeft(title, "# ")] = body
+	}
+	section := func(prefix string) string {
+		t.Helper()
+		for title, body := range sections {
+			if strings.HasPrefix(title, prefix) {
+				return body
+			}
+		}
+		t.Errorf("README has no section %q", prefix)
+		return ""
+	}
+	tables := map[string]any{
+		"`[hub]`":              config.Hub{},
+		"`[connections.NAME]`": config.Connection{},
+		"`[router]`":           config.RouterSettings{},
+	}
+	for name, source := range kinds.Sources {
+		tables["`[sources.NAME]` with `type = \""+name+"\"`"] = source()
+	}
+	for name, sink := range kinds.Sinks {
+		tables["`[sinks.NAME]` with `type = \""+name+"\"`"] = sink()
+	}
+	for title, table := range tables {
+		body := section(title)
+		typ := reflect.TypeOf(table)
+		if typ.Kind() == reflect.Pointer {
+			typ = typ.Elem()
+		}
+		for i := range typ.NumField() {
+			if key := typ.Field(i).Tag.Get("toml"); key != "" && !strings.Contains(body, "| `"+key+"` |") {
+				t.Errorf("README's section %s does not have the key %q", title, key)
+			}
+		}
+	}
+	body := section("Expressions")
+	for _, field := range filter.Fields() {
+		if !strings.Contains(body, "`"+field+"`") {
+			t.Errorf("README does not have the field %q", field)
+		}
+	}
+}

@@ -1,0 +1,142 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"maps"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+	"github.com/spf13/cobra"
+
+	"imbrouter/router/config"
+	routerdaemon "imbrouter/router/daemon"
+)
+
+func runCommand() *cobra.Command {
+	var logs logFlags
+	cmd := &cobra.Command{
+		Use:   "run FILE",
+		Short: "Run the routes of a configuration file until stopped",
+		Long: `Run the routes of a configuration file until SIGINT or SIGTERM.
+
+Stopping is clean: nothing new is taken in, and what is in flight gets the
+stop_timeout of the configuration to finish. A second signal stops at once;
+files that were not sent stay where they are.`,
+		Example: `  imbrouter run examples/quickstart.toml
+  imbrouter run --log-format json /etc/imbrouter/imbrouter.toml`,
+		Args: withUsage(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return run(cmd, args[0], &logs)
+		},
+	}
+	logs.register(cmd)
+	return cmd
+}
+
+func run(cmd *cobra.Command, path string, logs *logFlags) error {
+	cfg, err := config.Load(path, kinds)
+	if err != nil {
+		return err
+	}
+	stderr := cmd.ErrOrStderr()
+	var bars *progressBars
+	if logs.format == "text" && isTerminal(stderr) {
+		bars = newProgressBars(stderr)
+		defer bars.close()
+		stderr = bars
+	}
+	log, err := logs.logger(cmd, stderr)
+	if err != nil {
+		return err
+	}
+	for _, w := range cfg.Warnings {
+		log.Warn(w.Message, "at", fmt.Sprintf("%s:%d:%d", w.Path, w.Line, w.Column))
+	}
+	d, err := routerdaemon.New(cfg, routerdaemon.Options{
+		Log: log, LogProgress: bars == nil,
+		OnReady: func() {
+			fmt.Fprint(stderr, introduction(cfg))
+			notify(log, daemon.SdNotifyReady)
+		},
+	})
+	if err != nil {
+		return err
+	}
+	ctx := cmd.Context()
+	defer context.AfterFunc(ctx, func() {
+		log.Info("stopping: what is in flight gets time to finish; a second signal stops at once",
+			"stop_timeout", cfg.Router.StopTimeout.String())
+		notify(log, daemon.SdNotifyStopping)
+		stopOnSecondSignal(d)
+	})()
+	if bars != nil {
+		stop := bars.follow(d.Router())
+		defer stop()
+	}
+	if err := d.Run(ctx); err != nil {
+		return err
+	}
+	log.Info("stopped")
+	return nil
+}
+
+// stopOnSecondSignal cuts off what is in flight when another signal comes. It
+// lasts until the process ends.
+func stopOnSecondSignal(d *routerdaemon.Daemon) {
+	again := make(chan os.Signal, 1)
+	signal.Notify(again, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-again
+		d.Router().StopNow()
+	}()
+}
+
+// notify tells systemd of the daemon's state, when systemd runs it.
+func notify(log *slog.Logger, state string) {
+	if _, err := daemon.SdNotify(false, state); err != nil {
+		log.Warn("systemd was not told of the state", "state", state, "error", err)
+	}
+}
+
+// introduction says in a few lines what the daemon does and what to try.
+func introduction(cfg *config.Config) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "imbrouter runs %s\n", cfg.Path)
+	if cfg.Hub != nil {
+		fmt.Fprintf(&b, "  hub       %s\n", cfg.Hub.Listen)
+	}
+	for _, route := range cfg.Routes {
+		fmt.Fprintf(&b, "  %-9s %s -> %s\n", route.Name, strings.Join(route.From, ", "), strings.Join(route.To, ", "))
+	}
+	for _, name := range slices.Sorted(maps.Keys(cfg.Sources)) {
+		if folder := cfg.Sources[name].Traffic().Folder; folder != "" {
+			fmt.Fprintf(&b, "Try: drop a file into %s%c\n", shortPath(folder), filepath.Separator)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(cfg.Sinks)) {
+		if folder := cfg.Sinks[name].Traffic().Folder; folder != "" {
+			fmt.Fprintf(&b, "Files that come in land in %s%c\n", shortPath(folder), filepath.Separator)
+		}
+	}
+	fmt.Fprintln(&b, "Ctrl-C stops it.")
+	return b.String()
+}
+
+// shortPath is relative where that is shorter to read.
+func shortPath(path string) string {
+	wd, err := os.Getwd()
+	if err != nil {
+		return path
+	}
+	if rel, err := filepath.Rel(wd, path); err == nil && !strings.HasPrefix(rel, "..") {
+		return rel
+	}
+	return path
+}

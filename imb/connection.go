@@ -1,0 +1,317 @@
+package imb
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"imbrouter/imb/wire"
+)
+
+// closeLinger is for how long a connection whose last frame is written waits
+// for the hub to close it. To close it while something unread lies in it would
+// make TCP throw away what the hub has not read yet.
+const closeLinger = time.Second
+
+// connection is one connection to the hub, from its greeting to its loss.
+type connection struct {
+	client *Client
+	conn   net.Conn
+	ctx    context.Context // ends when the connection is lost; its cause wraps ErrDisconnected
+	lose   context.CancelCauseFunc
+
+	flush     flusher
+	query     nameQuery
+	streamIDs idSet // of outgoing streams
+	began     time.Time
+	heard     atomic.Int64 // when something was received last, since began
+	heldUp    atomic.Bool  // the read loop waits for room in the inbox
+
+	// The rest is the read loop's own.
+	reader    *wire.Reader
+	broken    uint64        // faults that the reader had counted at the last look
+	arrived   time.Duration // when what is parsed now arrived, on the inbox's clock
+	hubEvents map[int32]*hubEvent
+}
+
+// hubEvent is what a hub's event id means on a connection.
+type hubEvent struct {
+	event *Event // nil before the translation
+	told  string // the hub's name for it, if a publish notice told
+	name  string // of event, or under a wildcard what was told
+}
+
+func newConnection(c *Client, conn net.Conn) *connection {
+	n := &connection{client: c, conn: conn, began: time.Now(), hubEvents: make(map[int32]*hubEvent)}
+	n.ctx, n.lose = context.WithCancelCause(context.Background())
+	n.flush.ready = make(chan struct{})
+	n.query.slot = make(chan struct{}, 1)
+	n.reader = wire.NewReader(receiver{n})
+	return n
+}
+
+// fail ends the connection. Only the first cause counts.
+func (n *connection) fail(cause error) {
+	n.lose(fmt.Errorf("%w: %w", ErrDisconnected, cause))
+	n.conn.Close()
+}
+
+// bind returns a context that ends with ctx and with the connection.
+func (n *connection) bind(ctx context.Context) (bound context.Context, release func()) {
+	bound, cancel := context.WithCancelCause(ctx)
+	stop := context.AfterFunc(n.ctx, func() { cancel(context.Cause(n.ctx)) })
+	return bound, func() { stop(); cancel(nil) }
+}
+
+// lock locks the send queue for a frame that must not go out on any other
+// connection. ctx is a bound one. A frame that was appended when the
+// connection is lost is dropped by Client.detach, which first makes lock fail.
+func (n *connection) lock(ctx context.Context) ([]byte, error) {
+	buf, err := n.client.out.Lock(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if n.client.live.Load() != n {
+		n.client.out.Unlock(buf)
+		return nil, context.Cause(n.ctx)
+	}
+	return buf, nil
+}
+
+// writeLoop writes the greeting and, when the hub has answered, what is queued.
+func (n *connection) writeLoop(greeting []byte) {
+	if _, err := n.conn.Write(greeting); err != nil {
+		n.fail(err)
+		return
+	}
+	select {
+	case <-n.flush.ready:
+	case <-n.ctx.Done():
+		return
+	}
+	if err := n.client.out.Run(n.conn, n.ctx.Done()); err != nil {
+		n.fail(err)
+		return
+	}
+	if n.ctx.Err() == nil { // the client is closing, and everything is out
+		n.endSession()
+	}
+}
+
+// endSession takes leave of the hub.
+func (n *connection) endSession() {
+	if _, err := n.conn.Write(wire.AppendFrame(nil, wire.CmdEndSession, nil)); err != nil {
+		n.fail(err)
+		return
+	}
+	if half, ok := n.conn.(interface{ CloseWrite() error }); ok {
+		_ = half.CloseWrite() // fails when the hub was faster
+	}
+	linger := time.NewTimer(closeLinger)
+	defer linger.Stop()
+	select {
+	case <-n.ctx.Done():
+	case <-linger.C:
+		n.fail(ErrClosed)
+	}
+}
+
+// receiver is the connection as its wire.Reader reads it.
+type receiver struct{ *connection }
+
+func (r receiver) Read(p []byte) (int, error) {
+	r.countBroken() // in what was read before
+	k, err := r.conn.Read(p)
+	if k > 0 {
+		r.touch()
+		r.arrived = r.client.inbox.clock()
+		r.client.stats.bytesReceived.Add(uint64(k))
+	}
+	return k, err
+}
+
+// touch notes that the hub was heard just now.
+func (n *connection) touch() { n.heard.Store(int64(time.Since(n.began))) }
+
+func (n *connection) readLoop() {
+	for {
+		frame, err := n.reader.Next()
+		if err == nil {
+			err = n.handle(frame)
+		} else if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+			err = fmt.Errorf("the hub closed the connection: %w", err)
+		}
+		if err != nil {
+			n.fail(err)
+			return
+		}
+	}
+}
+
+// countBroken notes what the reader had to skip.
+func (n *connection) countBroken() {
+	if broken := n.reader.Stats().Broken(); broken > n.broken {
+		n.client.stats.broken.Add(broken - n.broken)
+		n.client.faults.note("the hub sent what is no IMB frame: skipped it", "bytes_or_frames", broken-n.broken)
+		n.broken = broken
+	}
+}
+
+// handle deals with one frame. Everything but events, and changes of variables,
+// is done with when it returns. The error ends the connection.
+func (n *connection) handle(f wire.Frame) error {
+	var err error
+	switch f.Command {
+	case wire.CmdEvent:
+		err = parsed(f, wire.ParseEvent, n.receive)
+	case wire.CmdSetEventIDTranslation:
+		err = parsed(f, wire.ParseSetEventIDTranslation, n.translate)
+	case wire.CmdPublish:
+		err = parsed(f, wire.ParseEventRef, n.nameHubEvent)
+	case wire.CmdSubscribe:
+		err = parsed(f, wire.ParseEventRef, func(r wire.EventRef) { n.client.setSubscribers(r.Name, true) })
+	case wire.CmdUnsubscribe:
+		err = parsed(f, wire.ParseText, func(name string) { n.client.setSubscribers(name, false) })
+	case wire.CmdUniqueClientID:
+		err = parsed(f, wire.ParseUniqueClientID, n.identify)
+	case wire.CmdSetVariable:
+		err = parsed(f, wire.ParseSetVariable, func(v wire.Variable) { n.setVariable(v, f.Payload) })
+	case wire.CmdEventNames:
+		err = parsed(f, wire.ParseEventNames, func(names []wire.EventName) { n.query.add(names, len(f.Payload)) })
+	case wire.CmdEndSession:
+		return ErrEndSession
+	}
+	if err != nil {
+		n.client.malformed(err)
+	}
+	return nil
+}
+
+// parsed does what the payload of a frame asks for, if it can be parsed.
+func parsed[T any](f wire.Frame, parse func([]byte) (T, error), do func(T)) error {
+	v, err := parse(f.Payload)
+	if err != nil {
+		return err
+	}
+	do(v)
+	return nil
+}
+
+// malformed counts a payload that is not what it should be.
+func (c *Client) malformed(err error) {
+	c.stats.malformed.Add(1)
+	c.faults.note("malformed data from the hub: ignored it", "error", err)
+}
+
+// identify notes how the hub knows the client.
+func (n *connection) identify(u wire.UniqueClientID) {
+	n.client.identity.Store(&u)
+	n.flush.answered()
+}
+
+// receive hands an event to the dispatcher.
+func (n *connection) receive(e wire.Event) {
+	h := n.hubEvents[e.ID]
+	switch {
+	case h == nil || h.event == nil:
+		n.client.stats.untranslated.Add(1)
+		n.client.faults.note("event under an id that the hub did not explain: ignored it", "id", e.ID)
+	case h.event == n.flush.event:
+		n.flush.echoed(e.Data)
+	case !isFlushName(h.name): // another client's
+		n.deliver(delivery{
+			what: eventFrame, kind: e.Kind, flags: e.Flags, tick: e.Tick,
+			hub: e.ID, event: h.event, name: h.name, at: n.arrived,
+		}, e.Data)
+	}
+}
+
+func (n *connection) setVariable(v wire.Variable, payload []byte) {
+	if !n.client.variables.set(v.Name, v.Value) {
+		n.client.faults.note("the hub has more variables than are remembered", "variable", v.Name)
+	}
+	if n.client.variables.watched() != nil {
+		n.deliver(delivery{what: variable, at: n.arrived}, payload)
+	}
+}
+
+// deliver hands something to the dispatcher. While the inbox is full it waits,
+// so that the hub feels it, but not for ever.
+func (n *connection) deliver(d delivery, data []byte) {
+	c := n.client
+	if c.isClosing() || c.inbox.put(d, data) {
+		return
+	}
+	n.heldUp.Store(true)
+	ok := c.inbox.putWait(d, data, c.opt.BlockTimeout, n.ctx.Done(), c.closing)
+	n.touch()
+	n.heldUp.Store(false)
+	if !ok && n.ctx.Err() == nil && !c.isClosing() {
+		c.overflow(d, data)
+	}
+}
+
+// translate notes which event the hub means by an id of its own.
+func (n *connection) translate(t wire.Translation) {
+	if t.ClientID < 0 {
+		if n.hubEvents[t.HubID] != nil {
+			delete(n.hubEvents, t.HubID)
+			n.deliver(delivery{what: hubEventGone, hub: t.HubID, at: n.arrived}, nil)
+		}
+		return
+	}
+	if h := n.hubEvent(t.HubID); h != nil {
+		h.event = n.client.eventByID(t.ClientID)
+		h.resolve()
+		if h.event == n.flush.event {
+			n.flush.translated()
+		}
+	}
+}
+
+// nameHubEvent notes the name of a hub's event, which is what tells the events
+// of a wildcard subscription apart.
+func (n *connection) nameHubEvent(r wire.EventRef) {
+	if len(r.Name) > maxNameLength {
+		return
+	}
+	if h := n.hubEvent(r.ID); h != nil {
+		h.told = r.Name
+		h.resolve()
+	}
+}
+
+// hubEvent returns what is known of a hub's id, or nil when there are too many.
+func (n *connection) hubEvent(id int32) *hubEvent {
+	h := n.hubEvents[id]
+	if h == nil {
+		if len(n.hubEvents) >= maxHubEvents {
+			n.client.faults.note("the hub explained too many event ids: ignored one", "id", id, "limit", maxHubEvents)
+			return nil
+		}
+		h = new(hubEvent)
+		n.hubEvents[id] = h
+	}
+	return h
+}
+
+// resolve decides on the name. What was told counts under a wildcard only, and
+// only if it matches: another hub's notices may mean something else.
+func (h *hubEvent) resolve() {
+	if h.event == nil {
+		return
+	}
+	h.name = h.event.name
+	if h.event.isWildcard() && wire.MatchName(h.event.name, h.told) {
+		h.name = h.told
+	}
+}
+
+// isFlushName tells whether an event is the private one by which some client
+// flushes; wildcard subscriptions do not get these.
+func isFlushName(name string) bool { return strings.HasPrefix(name, flushPrefix) }

@@ -1,0 +1,234 @@
+package imb
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
+
+	"imbrouter/imb/wire"
+)
+
+// Event is a named channel on the hub. It comes from a Client, which has one
+// for each name; names that differ in case only are the same, as for the hub.
+// It is safe for concurrent use.
+type Event struct {
+	client *Client
+	id     int32 // by which the hub knows it
+	name   string
+
+	// What the program wants, connected or not. Changed under the client's
+	// mutex and the send queue's lock together; see Client.wish.
+	published, subscribed atomic.Bool
+
+	hasSubscribers atomic.Bool
+	handlers       atomic.Pointer[[]*signalHandler] // changed under the client's mutex
+	streams        atomic.Pointer[StreamHandler]
+}
+
+// signalHandler is one registration.
+type signalHandler struct {
+	kind    wire.Kind
+	all     bool // every kind
+	removed atomic.Bool
+	handle  func(Message)
+}
+
+// Name returns the full name, with the federation.
+func (e *Event) Name() string { return e.name }
+
+// ShortName returns the name without the client's federation, or the full name
+// of an event outside of it.
+func (e *Event) ShortName() string {
+	prefix := e.client.FullName("")
+	if n := len(prefix); n > 0 && len(e.name) > n && wire.MatchName(prefix, e.name[:n]) {
+		return e.name[n:]
+	}
+	return e.name
+}
+
+// isWildcard tells whether the name is a prefix.
+func (e *Event) isWildcard() bool { return strings.HasSuffix(e.name, wire.Wildcard) }
+
+// Publish tells the hub that this client sends on the event: now, if there is
+// a connection, and again after each reconnect. It fails with ErrWildcard,
+// ErrQueueFull, ErrClosed or, for a name of more than 4096 bytes,
+// wire.ErrTooLarge.
+func (e *Event) Publish() error {
+	if e.isWildcard() {
+		return fmt.Errorf("publish %q: %w", e.name, ErrWildcard)
+	}
+	return e.client.wish(e, wire.CmdPublish, &e.published, true)
+}
+
+// Unpublish is the reverse of Publish. What was sent before still goes out.
+func (e *Event) Unpublish() error {
+	return e.client.wish(e, wire.CmdUnpublish, &e.published, false)
+}
+
+// Subscribe tells the hub that this client wants what is sent on the event:
+// now, if there is a connection, and again after each reconnect. Signals and
+// streams go to the handlers; add these first. It fails like Publish.
+//
+// Flush after it returns when the hub has taken the subscription.
+//
+// A name that ends in "*" subscribes every event that begins so. What arrives
+// on an event that is subscribed by its own name as well goes to that Event
+// only; and if several wildcards match, to one of them.
+func (e *Event) Subscribe() error {
+	return e.client.wish(e, wire.CmdSubscribe, &e.subscribed, true)
+}
+
+// Unsubscribe is the reverse of Subscribe. Handlers are still called with what
+// the hub sent before it knew. Streams that are under way then end with
+// ErrStreamCut.
+func (e *Event) Unsubscribe() error {
+	return e.client.wish(e, wire.CmdUnsubscribe, &e.subscribed, false)
+}
+
+// HasSubscribers tells whether anybody else subscribes the event, as far as the
+// hub has told: imb/hub tells those who publish it, of the subscriptions of
+// other connections. Flush after Publish sees to it that the hub has.
+func (e *Event) HasSubscribers() bool { return e.hasSubscribers.Load() }
+
+// Signal sends data as an event of a kind. See Send.
+func (e *Event) Signal(ctx context.Context, kind wire.Kind, data []byte) error {
+	return e.Send(ctx, Message{Kind: kind, Data: data})
+}
+
+// SignalString sends a normal event whose data is one string. See Send.
+func (e *Event) SignalString(ctx context.Context, s string) error {
+	return e.Send(ctx, Message{Kind: wire.NormalEvent, Data: wire.AppendString(nil, s)})
+}
+
+// SignalChangeObject sends a changeObject event: what happened to which
+// attribute of which object. See Send.
+func (e *Event) SignalChangeObject(ctx context.Context, action wire.Action, objectID int32, attribute string) error {
+	return e.Send(ctx, Message{Kind: wire.ChangeObject, Data: wire.AppendChangeObject(nil, wire.ChangeObjectData{
+		Action: action, ObjectID: objectID, Attribute: attribute,
+	})})
+}
+
+// Send sends a signal: the message's Kind, Flags, Tick and Data, which it
+// copies. Of its other fields it takes no notice. It returns when the signal is
+// in the send queue, which Client.Flush and Client.Close see out.
+//
+// Without a connection signals wait in the queue for the next one. When it is
+// full Send waits until ctx ends. What was handed to a connection before that
+// was lost may be lost with it; only Flush tells.
+//
+// It fails with ErrStreamKind, ErrNotPublished, ErrWildcard, wire.ErrTooLarge,
+// ErrClosed, or the error of ctx.
+func (e *Event) Send(ctx context.Context, m Message) error {
+	if err := e.send(ctx, m); err != nil {
+		return fmt.Errorf("signal on %q: %w", e.name, err)
+	}
+	return nil
+}
+
+func (e *Event) send(ctx context.Context, m Message) error {
+	if m.Kind.IsStream() {
+		return ErrStreamKind
+	}
+	if len(m.Data) > wire.MaxEventData {
+		return fmt.Errorf("%w: %d bytes", wire.ErrTooLarge, len(m.Data))
+	}
+	buf, err := e.client.out.Lock(ctx)
+	if err != nil {
+		return err
+	}
+	if err := e.sendable(); err != nil {
+		e.client.out.Unlock(buf)
+		return err
+	}
+	e.client.out.Unlock(wire.AppendEvent(buf, wire.Event{
+		ID: e.id, Tick: m.Tick, Kind: m.Kind, Flags: m.Flags, Data: m.Data,
+	}))
+	return nil
+}
+
+// sendable tells why nothing can be sent on the event. The caller holds the
+// send queue's lock.
+func (e *Event) sendable() error {
+	if e.isWildcard() {
+		return ErrWildcard
+	}
+	if !e.published.Load() && !e.subscribed.Load() {
+		return ErrNotPublished
+	}
+	return nil
+}
+
+// Handle calls h with each signal of the kind, until remove is called; a call
+// that is under way then still ends. There may be several handlers for a kind;
+// they are called in the order in which they were added. Stream kinds are
+// refused with ErrStreamKind.
+//
+// All handlers of a client are called one after the other, on one goroutine,
+// in the order in which the signals arrived. A slow handler therefore holds
+// the others up and, when Options.ReceiveQueue is full, the hub. A handler may
+// call every method but Close.
+func (e *Event) Handle(kind wire.Kind, h func(Message)) (remove func(), err error) {
+	if kind.IsStream() {
+		return nil, fmt.Errorf("handle %v of %q: %w", kind, e.name, ErrStreamKind)
+	}
+	return e.addHandler(&signalHandler{kind: kind, handle: h}), nil
+}
+
+// HandleAll is Handle for signals of every kind.
+func (e *Event) HandleAll(h func(Message)) (remove func()) {
+	return e.addHandler(&signalHandler{all: true, handle: h})
+}
+
+func (e *Event) addHandler(h *signalHandler) (remove func()) {
+	e.changeHandlers(func(all []*signalHandler) []*signalHandler { return append(all, h) })
+	return func() {
+		if !h.removed.Swap(true) {
+			e.changeHandlers(func(all []*signalHandler) []*signalHandler {
+				return slices.DeleteFunc(all, func(other *signalHandler) bool { return other == h })
+			})
+		}
+	}
+}
+
+// changeHandlers replaces the list, which the dispatcher may be walking.
+func (e *Event) changeHandlers(change func([]*signalHandler) []*signalHandler) {
+	e.client.mu.Lock()
+	defer e.client.mu.Unlock()
+	var handlers []*signalHandler
+	if old := e.handlers.Load(); old != nil {
+		handlers = slices.Clone(*old)
+	}
+	handlers = change(handlers)
+	e.handlers.Store(&handlers)
+}
+
+// dispatch calls the handlers of the message.
+func (e *Event) dispatch(m Message) {
+	handlers := e.handlers.Load()
+	if handlers == nil {
+		return
+	}
+	for _, h := range *handlers {
+		if (h.all || h.kind == m.Kind) && !h.removed.Load() {
+			h.handle(m)
+		}
+	}
+}
+
+// HandleStreams makes h take the incoming streams of the event, in place of the
+// handler before, until remove is called. Without a handler streams are
+// declined. One that has begun stays with its receiver.
+func (e *Event) HandleStreams(h StreamHandler) (remove func()) {
+	handler := &h
+	e.streams.Store(handler)
+	return func() { e.streams.CompareAndSwap(handler, nil) }
+}
+
+func (e *Event) streamHandler() StreamHandler {
+	if h := e.streams.Load(); h != nil {
+		return *h
+	}
+	return nil
+}

@@ -1,0 +1,182 @@
+package imb
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+
+	"imbrouter/imb/wire"
+)
+
+// flushPrefix begins the names of the private events by which clients flush.
+const flushPrefix = "imbrouter.flush."
+
+// Flush returns when the hub has taken everything that was sent before the
+// call: signals, streams, subscriptions, publications and variables. That a
+// write succeeded does not tell that, because TCP accepts megabytes that
+// nobody has read.
+//
+// IMB has no acknowledgement, but a hub works through what a connection sends
+// in its order. So the client sends a token on an event of its own and waits
+// until the hub echoes it. If the hub does not echo, which the client finds
+// out when it connects, it waits for the answer to a request of its unique
+// client id. A hub that does not keep that order makes Flush return early.
+//
+// Flush fails with ErrNotConnected at once when there is no connection, with
+// ErrDisconnected when it is lost in the meantime, which leaves open what
+// arrived, or with the error of ctx. A handler may call it, best with a ctx
+// that ends: while Options.ReceiveQueue is full the echo is not read.
+func (c *Client) Flush(ctx context.Context) error {
+	if err := c.flush(ctx); err != nil {
+		return fmt.Errorf("flush: %w", err)
+	}
+	return nil
+}
+
+func (c *Client) flush(ctx context.Context) error {
+	n, err := c.connected()
+	if err != nil {
+		return err
+	}
+	ctx, release := n.bind(ctx)
+	defer release()
+	buf, err := n.lock(ctx)
+	if err != nil {
+		return err
+	}
+	done := make(chan struct{})
+	c.out.Unlock(n.flush.append(buf, func() { close(done) }))
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// flusher finds out how far the hub is. Its methods are called by the read
+// loop, except for append.
+type flusher struct {
+	event     *Event        // private to the connection: only it subscribes and publishes it
+	ready     chan struct{} // closed when it is known how to flush
+	explained bool          // the hub has translated the event
+
+	mu       sync.Mutex
+	byEcho   bool // or else by request
+	isReady  bool
+	tokens   barrier
+	requests barrier
+}
+
+// newFlushEvent returns a flusher's event. Its name is another one for each
+// connection, so that no echo of an older one is mistaken.
+func newFlushEvent(c *Client, id int32) *Event {
+	return &Event{client: c, id: id, name: fmt.Sprintf("%s%016x", flushPrefix, rand.Uint64())}
+}
+
+// The numbers of the last request and the last token of the probe.
+const (
+	probeRequests = 2
+	probeTokens   = 1
+)
+
+// appendProbe appends what ends the greeting: it makes the hub translate the
+// event, tell the unique client id, and echo a token. If a second answer about
+// the id is there before the token, the hub does not echo.
+func (f *flusher) appendProbe(buf []byte) []byte {
+	f.tokens.sent, f.requests.sent = probeTokens, probeRequests
+	buf = appendWish(buf, f.event, wire.CmdSubscribe)
+	buf = appendWish(buf, f.event, wire.CmdPublish)
+	buf = wire.AppendUniqueClientID(buf, wire.UniqueClientID{})
+	buf = f.appendToken(buf, probeTokens)
+	return wire.AppendUniqueClientID(buf, wire.UniqueClientID{})
+}
+
+func (f *flusher) appendToken(buf []byte, number uint64) []byte {
+	start := len(buf)
+	buf = wire.BeginEvent(buf, f.event.id, 0, wire.NormalEvent, 0)
+	buf = wire.AppendInt64(buf, int64(number))
+	return wire.EndFrame(buf, start)
+}
+
+// append appends a frame that the hub answers when it has taken all that stands
+// before. The read loop then calls passed, which must not block. The caller
+// holds the send queue's lock, so that the numbers are in the queue's order.
+func (f *flusher) append(buf []byte, passed func()) []byte {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.byEcho {
+		return f.appendToken(buf, f.tokens.add(passed))
+	}
+	f.requests.add(passed)
+	return wire.AppendUniqueClientID(buf, wire.UniqueClientID{})
+}
+
+// translated is called when the hub has translated the event. An unique client
+// id that came before belongs to the hub's greeting and answers no request.
+func (f *flusher) translated() { f.explained = true }
+
+// answered is called when the hub tells the unique client id.
+func (f *flusher) answered() {
+	if !f.explained {
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.requests.pass(f.requests.passed + 1)
+	if f.requests.passed == probeRequests && !f.isReady {
+		f.setReady()
+	}
+}
+
+// echoed is called when a token comes back. A hub that echoes later than it
+// answers is believed from then on.
+func (f *flusher) echoed(data []byte) {
+	d := wire.NewDecoder(data)
+	number := uint64(d.Int64())
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if d.End() != nil || number > f.tokens.sent {
+		return // somebody else's
+	}
+	f.byEcho = true
+	f.tokens.pass(number)
+	if !f.isReady {
+		f.setReady()
+	}
+}
+
+func (f *flusher) setReady() {
+	f.isReady = true
+	close(f.ready)
+}
+
+// barrier counts what was sent and came back.
+type barrier struct {
+	sent, passed uint64
+	waiting      []waiter // by number
+}
+
+type waiter struct {
+	number uint64
+	passed func()
+}
+
+// add returns the number of the next one to send.
+func (b *barrier) add(passed func()) uint64 {
+	b.sent++
+	b.waiting = append(b.waiting, waiter{b.sent, passed})
+	return b.sent
+}
+
+// pass is for the number that came back, and with it all that are lower.
+func (b *barrier) pass(number uint64) {
+	b.passed = max(b.passed, number)
+	n := 0
+	for n < len(b.waiting) && b.waiting[n].number <= b.passed {
+		b.waiting[n].passed()
+		n++
+	}
+	b.waiting = append(b.waiting[:0], b.waiting[n:]...)
+}

@@ -1,0 +1,254 @@
+package hub
+
+import (
+	"container/list"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"time"
+
+	"imbrouter/imb/internal/outbox"
+	"imbrouter/imb/wire"
+)
+
+const (
+	// drainTimeout bounds how long what is queued is written out to a
+	// connection that ends in good order.
+	drainTimeout = 2 * time.Second
+	// lingerTimeout bounds how long a client is given, after that, to close
+	// its side. Closing before it has read everything could take it back.
+	lingerTimeout = 250 * time.Millisecond
+	// maxWithoutFrame is how many bytes a client may send without one whole
+	// frame among them, about three times the largest frame.
+	maxWithoutFrame = 32 << 20
+)
+
+// Why a connection ends.
+var (
+	errEndSession   = errors.New("client ended its session")
+	errEndedByOther = errors.New("session ended by another client")
+	errSlowConsumer = errors.New("slow consumer")
+	errNotIMB       = errors.New("sends no IMB")
+)
+
+// conn is one connection with its two goroutines: serve reads, and the other
+// one writes what is in queue.
+type conn struct {
+	hub      *Hub
+	net      net.Conn
+	log      *slog.Logger
+	identity wire.UniqueClientID
+	queue    *outbox.Queue
+	ctx      context.Context // done when nothing more shall be read; its cause is why
+	cancel   context.CancelCauseFunc
+
+	problems problems
+
+	// The reader's own; table is changed under Hub.mu.
+	source  source
+	reader  *wire.Reader
+	table   table
+	run     run
+	streams list.List // of *stream: those that are open, the oldest first
+
+	// Guarded by Hub.mu.
+	links    map[*event]*link
+	filters  []*filter // the latest last
+	watching bool      // wants to be told of variables
+	owner    string
+}
+
+func newConn(h *Hub, nc net.Conn, peer string, n uint32) *conn {
+	c := &conn{
+		hub:      h,
+		net:      nc,
+		identity: identity(n),
+		queue:    outbox.New(h.o.QueueBytes),
+		links:    make(map[*event]*link),
+	}
+	c.log = h.log.With("peer", peer, "client", c.prefix(wire.PrefixUniqueClientID))
+	c.ctx, c.cancel = context.WithCancelCause(context.Background())
+	c.source.conn = c
+	c.reader = wire.NewReader(&c.source)
+	return c
+}
+
+// serve runs the connection from its greeting to its end.
+func (c *conn) serve() {
+	written := make(chan struct{})
+	go func() {
+		defer close(written)
+		if err := c.queue.Run(c.net, nil); err != nil {
+			c.abort(err)
+		}
+	}()
+	c.cancel(c.read()) // the cause is the first one, which may be another's
+	c.finish(written)
+	c.hub.detach(c)
+}
+
+// read takes in frames until the connection or the session ends.
+func (c *conn) read() error {
+	for {
+		frame, err := c.reader.Next()
+		if err != nil {
+			return err
+		}
+		for ok := true; ok; frame, ok = c.reader.Buffered() {
+			if frame.Command == wire.CmdEvent {
+				err = c.event(frame)
+			} else if err = c.forward(); err == nil {
+				err = c.command(frame)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		if err := c.forward(); err != nil {
+			return err
+		}
+	}
+}
+
+// finish ends the connection as gently as its state permits. When it has been
+// aborted, everything here fails at once.
+func (c *conn) finish(written <-chan struct{}) {
+	cause := context.Cause(c.ctx)
+	c.queue.Close(cause)
+	c.hub.release(c)
+	c.net.SetDeadline(time.Now().Add(drainTimeout))
+	<-written
+	if half, ok := c.net.(interface{ CloseWrite() error }); ok && half.CloseWrite() == nil {
+		c.net.SetReadDeadline(time.Now().Add(lingerTimeout))
+		io.Copy(io.Discard, c.net)
+	}
+	c.net.Close()
+
+	problems := c.problems.attrs()
+	level := slog.LevelDebug
+	if c.owner != "" || len(problems) > 0 {
+		level = slog.LevelInfo
+	}
+	attrs := append([]any{"owner", c.owner, "reason", reason(cause)}, problems...)
+	c.log.Log(context.Background(), level, "client disconnected", attrs...)
+}
+
+func reason(cause error) string {
+	if errors.Is(cause, io.EOF) {
+		return "closed by the client"
+	}
+	return cause.Error()
+}
+
+// endSession tells the client that its session ends and makes serve finish.
+// Called under Hub.mu.
+func (c *conn) endSession(cause error) {
+	c.tell(wire.AppendFrame(nil, wire.CmdEndSession, nil))
+	c.cancel(cause)
+	c.net.SetReadDeadline(time.Unix(1, 0)) // wakes the reader
+}
+
+// abort ends the connection at once.
+func (c *conn) abort(cause error) {
+	c.cancel(cause)
+	c.net.Close()
+}
+
+// abortSlow ends a connection that does not take what is sent to it. Called
+// under Hub.mu.
+func (c *conn) abortSlow(why string) {
+	if c.ctx.Err() != nil {
+		return
+	}
+	c.hub.count.slow.Add(1)
+	c.log.Warn("client disconnected: "+why, "owner", c.owner, "size", c.queue.Len())
+	c.abort(errSlowConsumer)
+}
+
+// tell puts frames into the connection's queue without waiting, so that it can
+// be called under Hub.mu. A queue that goes over its limit is noted in
+// Hub.crowded, for those to wait who caused it; one that goes far beyond ends
+// the connection.
+func (c *conn) tell(frames []byte) {
+	buf, err := c.queue.LockNow()
+	if err != nil {
+		return // the connection is ending
+	}
+	c.queue.Unlock(append(buf, frames...))
+	c.checkQueue()
+}
+
+// checkQueue is the part of tell that comes after Unlock.
+func (c *conn) checkQueue() {
+	limit := c.hub.o.QueueBytes
+	switch n := c.queue.Len(); {
+	case n > 2*(limit+wire.MaxPayload):
+		c.abortSlow("its queue is at twice its limit")
+	case n >= limit:
+		c.hub.crowded = append(c.hub.crowded, c)
+	}
+}
+
+// awaitRoom waits until c's queue has room, as long as the reader of for shall
+// go on.
+func (c *conn) awaitRoom(reader *conn) error {
+	buf, err := c.queue.Lock(reader.ctx)
+	if err == nil {
+		c.queue.Unlock(buf)
+		return nil
+	}
+	if reader.ctx.Err() != nil {
+		return context.Cause(reader.ctx)
+	}
+	return nil // c is ending
+}
+
+// control changes the state of the hub on behalf of the connection. The
+// connection waits, before, until it has room for an answer, and after, for
+// those who were told of the change.
+func (c *conn) control(change func()) error {
+	if err := c.awaitRoom(c); err != nil {
+		return err
+	}
+	h := c.hub
+	h.mu.Lock()
+	change()
+	crowded := h.crowded
+	h.crowded = nil
+	h.mu.Unlock()
+	for _, other := range crowded {
+		if err := other.awaitRoom(c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// source is what the frame reader reads from. Each Read comes when the reader
+// has no whole frame left, which is the time to look at what it met.
+type source struct {
+	conn         *conn
+	seen         wire.Stats // of the reader at the last Read
+	withoutFrame int        // bytes read since seen.Frames grew
+}
+
+func (s *source) Read(p []byte) (int, error) {
+	c, stats := s.conn, s.conn.reader.Stats()
+	if frames := stats.Frames - s.seen.Frames; frames > 0 {
+		c.hub.count.framesIn.Add(frames)
+		s.withoutFrame = 0
+	}
+	if broken := stats.Broken() - s.seen.Broken(); broken > 0 {
+		c.note(brokenInput, broken)
+	}
+	s.seen = stats
+	if s.withoutFrame > maxWithoutFrame {
+		return 0, errNotIMB
+	}
+	n, err := c.net.Read(p)
+	s.withoutFrame += n
+	c.hub.count.bytesIn.Add(uint64(n))
+	return n, err
+}

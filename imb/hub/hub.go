@@ -1,0 +1,279 @@
+// Package hub is an IMB 3 hub for use inside any Go program. It serves every
+// known client of the protocol (Python, TypeScript, Java, Delphi, C#) over
+// sockets, and this process over [Hub.Dial] without one.
+//
+//	h := hub.New(hub.Options{Log: slog.Default()})
+//	defer h.Close()
+//	l, err := net.Listen("tcp", "127.0.0.1:4000")
+//	if err != nil {
+//		return err
+//	}
+//	go h.Serve(l)                  // until Close
+//	conn, err := h.Dial(ctx)       // a connection from within
+//
+// A hub has no notion of users: who reaches its port may read and send
+// everything. Listen on loopback unless the network is trusted.
+//
+// # What it does
+//
+// Events go from each sender to every subscriber, the sender included, in the
+// order sent. Names are matched without regard to case; the first spelling is
+// the one that is shown. A subscription that ends in "*" is to all names that
+// begin so. Publishers and subscribers of an event learn when the first of the
+// others comes and when the last one goes. Variables are kept, and a client's
+// own, which begin with its unique client id or handle as eight hexadecimal
+// digits, are removed when it goes.
+//
+// It has no timers, gateways or monitoring: those commands are ignored, as
+// unknown ones are. Sub-events are sent without Nagle's delay, whatever
+// setNoDelay says, because the hub gathers frames itself.
+//
+// # Slow and broken clients
+//
+// Each connection has a queue of at most [Options.QueueBytes]. A full one
+// makes those who send to it wait, and so on back to the clients that cause
+// the traffic. A connection whose queue stays more than half full for
+// [Options.SlowConsumerTimeout] is disconnected, and it alone.
+//
+// Whatever a client sends that is not IMB is skipped, counted and logged, once
+// and again with a count when it goes. A client that sends 32 MiB without one
+// whole frame is disconnected. One that sends nothing may stay for ever.
+package hub
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"imbrouter/imb/wire"
+)
+
+// Options are the limits of a Hub. A zero value stands for the default.
+type Options struct {
+	// Log gets a line about each client that comes and goes, and about each
+	// fault. The default is to discard them.
+	Log *slog.Logger
+	// MaxConnections is how many connections may be open at once. More are
+	// closed at once. Default 2,048.
+	MaxConnections int
+	// MaxEvents is how many event ids one connection may have in use, and how
+	// many events it may be concerned with, those that its filters match
+	// included. What goes beyond is refused. Default 20,000.
+	MaxEvents int
+	// QueueBytes is how much may wait to be written to one connection before
+	// its senders have to wait. A queue may exceed it by one frame, at most
+	// 10 MiB. Default 8 MiB.
+	QueueBytes int
+	// SlowConsumerTimeout is how long a queue may stay more than half full
+	// before its connection is disconnected. Default 10 s.
+	SlowConsumerTimeout time.Duration
+	// MaxStreams is how many streams one connection may have open, that is
+	// begun and not ended, as a sender. A new one beyond takes the place of
+	// the oldest, which then arrives incomplete. Default 20,000.
+	MaxStreams int
+	// MaxVariables and MaxVariableBytes, names and values together, bound what
+	// is kept of variables. What goes beyond is refused. Defaults 10,000 and
+	// 4 MiB.
+	MaxVariables     int
+	MaxVariableBytes int
+	// AllowControl lets clients end the sessions of others.
+	AllowControl bool
+}
+
+func (o Options) withDefaults() Options {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	o.MaxConnections = cmp.Or(o.MaxConnections, 2048)
+	o.MaxEvents = cmp.Or(o.MaxEvents, 20_000)
+	o.QueueBytes = cmp.Or(o.QueueBytes, 8<<20)
+	o.SlowConsumerTimeout = cmp.Or(o.SlowConsumerTimeout, 10*time.Second)
+	o.MaxStreams = cmp.Or(o.MaxStreams, 20_000)
+	o.MaxVariables = cmp.Or(o.MaxVariables, 10_000)
+	o.MaxVariableBytes = cmp.Or(o.MaxVariableBytes, 4<<20)
+	return o
+}
+
+// ErrClosed is returned by Serve and Dial after Close.
+var ErrClosed = errors.New("hub closed")
+
+// ErrTooManyConnections is returned by Dial when [Options.MaxConnections] are open.
+var ErrTooManyConnections = errors.New("hub has as many connections as it may")
+
+// Hub is a hub. It is safe for concurrent use.
+type Hub struct {
+	o       Options
+	log     *slog.Logger
+	done    chan struct{}  // closed by Close
+	running sync.WaitGroup // every goroutine of the hub
+	count   counters
+
+	mu        sync.Mutex
+	closed    bool
+	listeners map[net.Listener]struct{}
+	conns     map[*conn]struct{}
+	accepted  uint64 // connections so far
+	refusing  bool   // the last connection was refused
+	registry  registry
+	variables variables
+	crowded   []*conn // whose queues went over the limit by what is told now
+}
+
+// New returns a Hub. It does nothing until Serve or Dial is called; then it is
+// to be closed.
+func New(o Options) *Hub {
+	o = o.withDefaults()
+	return &Hub{
+		o:         o,
+		log:       o.Log,
+		done:      make(chan struct{}),
+		listeners: make(map[net.Listener]struct{}),
+		conns:     make(map[*conn]struct{}),
+		registry:  newRegistry(),
+		variables: newVariables(o.MaxVariables, o.MaxVariableBytes),
+	}
+}
+
+// Dial returns a connection to the hub without a socket.
+func (h *Hub) Dial(ctx context.Context) (net.Conn, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	client, server := net.Pipe()
+	if err := h.attach(server, "in-process"); err != nil {
+		client.Close()
+		server.Close()
+		return nil, err
+	}
+	return client, nil
+}
+
+// attach takes a connection into the hub and starts to serve it.
+func (h *Hub) attach(nc net.Conn, peer string) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed {
+		return ErrClosed
+	}
+	if len(h.conns) >= h.o.MaxConnections {
+		h.count.refused.Add(1)
+		if !h.refusing {
+			h.refusing = true
+			h.log.Warn("connections are refused: too many are open; raise the limit if they are all wanted",
+				"peer", peer, "limit", h.o.MaxConnections)
+		}
+		return ErrTooManyConnections
+	}
+	if h.accepted == 0 { // the first one
+		h.running.Go(h.watchSlowConsumers)
+	}
+	h.refusing = false
+	h.accepted++
+	c := newConn(h, nc, peer, uint32(h.accepted))
+	h.conns[c] = struct{}{}
+	c.log.Debug("client connected")
+	c.tell(wire.AppendUniqueClientID(nil, c.identity))
+	h.running.Go(c.serve)
+	return nil
+}
+
+// detach is the reverse of attach, when the connection has been closed.
+func (h *Hub) detach(c *conn) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.conns, c)
+}
+
+// Close ends every session: it sends endSession to all, writes out what is
+// queued for at most two seconds, closes the connections and the listeners,
+// and waits until all is done.
+func (h *Hub) Close() error {
+	var errs []error
+	h.mu.Lock()
+	if !h.closed {
+		h.closed = true
+		close(h.done)
+		for l := range h.listeners {
+			errs = append(errs, l.Close())
+		}
+		for c := range h.conns {
+			c.endSession(ErrClosed)
+		}
+	}
+	h.mu.Unlock()
+	h.running.Wait()
+	return errors.Join(errs...)
+}
+
+// watchSlowConsumers disconnects, until Close, those who do not take what is
+// sent to them.
+func (h *Hub) watchSlowConsumers() {
+	ticker := time.NewTicker(min(max(h.o.SlowConsumerTimeout/10, 10*time.Millisecond), time.Second))
+	defer ticker.Stop()
+	for {
+		select {
+		case <-h.done:
+			return
+		case now := <-ticker.C:
+			h.mu.Lock()
+			for c := range h.conns {
+				if since, ok := c.queue.MoreThanHalfFull(); ok && now.Sub(since) >= h.o.SlowConsumerTimeout {
+					c.abortSlow("its queue has been more than half full for too long")
+				}
+			}
+			h.mu.Unlock()
+		}
+	}
+}
+
+// Stats tells what a hub holds and has done.
+type Stats struct {
+	Connections int // open now
+	Events      int // names in use now
+	Variables   int // kept now
+
+	Accepted, Refused   uint64 // connections
+	FramesIn, BytesIn   uint64 // read from clients: frames in good order, all bytes
+	FramesOut, BytesOut uint64 // events handed to subscribers' queues
+	Dropped             uint64 // events under an unknown id, parts of streams without a header
+	Malformed           uint64 // bytes, frames and payloads that are not IMB
+	SlowConsumers       uint64 // disconnected
+}
+
+// counters are the counts of Stats that grow outside of Hub.mu.
+type counters struct {
+	refused, framesIn, bytesIn, framesOut, bytesOut, dropped, malformed, slow atomic.Uint64
+}
+
+// Stats returns the state and the counts of now.
+func (h *Hub) Stats() Stats {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return Stats{
+		Connections:   len(h.conns),
+		Events:        len(h.registry.events),
+		Variables:     len(h.variables.values),
+		Accepted:      h.accepted,
+		Refused:       h.count.refused.Load(),
+		FramesIn:      h.count.framesIn.Load(),
+		BytesIn:       h.count.bytesIn.Load(),
+		FramesOut:     h.count.framesOut.Load(),
+		BytesOut:      h.count.bytesOut.Load(),
+		Dropped:       h.count.dropped.Load(),
+		Malformed:     h.count.malformed.Load(),
+		SlowConsumers: h.count.slow.Load(),
+	}
+}
+
+// identity returns the ids of the nth connection, from 1. Clients print the
+// unique client id as hexadecimal without padding where eight digits are
+// expected, so it has them.
+func identity(n uint32) wire.UniqueClientID {
+	const lowest = 0x1000_0000
+	return wire.UniqueClientID{ID: lowest + n%(1<<32-lowest), Handle: n}
+}

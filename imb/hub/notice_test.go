@@ -1,0 +1,136 @@
+package hub_test
+
+import (
+	"testing"
+
+	"imbrouter/imb/hub"
+)
+
+// TestNotices: clients keep booleans, and one family adds and drops events on
+// them; so they are told of the first and the last of the others and of
+// nothing else.
+func TestNotices(t *testing.T) {
+	h := start(t, hub.Options{})
+	sub, pub, pub2, late := dialHub(t, h), dialHub(t, h), dialHub(t, h), dialHub(t, h)
+
+	sub.subscribe(1, "fed.x")
+	sub.expect("hub 0 = client 1") // nobody publishes yet
+	pub.publish(2, "fed.x")
+	pub.expect(`subscribe 0 0 "fed.x"`) // a late comer
+	sub.expect(`publish 0 0 "fed.x"`)   // 0 to 1
+	pub2.publish(3, "fed.x")
+	pub2.expect(`subscribe 0 0 "fed.x"`)
+	sub.expect() // 1 to 2
+	late.subscribe(4, "fed.x")
+	late.expect("hub 0 = client 4", `publish 0 0 "fed.x"`)
+	pub.expect() // 1 to 2
+
+	pub.unpublish("fed.x")
+	pub.unpublish("fed.x")
+	pub.expect()
+	sub.expect() // 2 to 1
+	pub2.unpublish("fed.x")
+	pub2.done()
+	sub.expect(`unpublish "fed.x"`) // 1 to 0
+	late.expect(`unpublish "fed.x"`)
+
+	pub.publish(2, "fed.x")
+	pub.publish(2, "fed.x") // again: no change
+	pub.expect(`subscribe 0 0 "fed.x"`)
+	sub.expect(`publish 0 0 "fed.x"`)
+	late.expect(`publish 0 0 "fed.x"`)
+	sub.unsubscribe("fed.x")
+	sub.done()
+	pub.expect() // 2 to 1
+	late.unsubscribe("fed.x")
+	late.done()
+	pub.expect(`unsubscribe "fed.x"`) // 1 to 0
+}
+
+// TestNoticesOfDisconnect: a connection that goes has left everything.
+func TestNoticesOfDisconnect(t *testing.T) {
+	h := start(t, hub.Options{})
+	pub, sub := dialHub(t, h), dialHub(t, h)
+	pub.publish(1, "fed.x")
+	pub.subscribe(2, "fed.y")
+	pub.done()
+	for range 3 {
+		other := dialHub(t, h)
+		other.subscribe(1, "fed.x")
+		other.publish(2, "fed.y")
+		other.done()
+		pub.expect(`subscribe 0 0 "fed.x"`, `publish 1 0 "fed.y"`)
+		other.close(h)
+		// In no order: it left both at once.
+		told := pub.told()
+		if len(told) != 2 || told[0] == told[1] {
+			t.Fatalf("told %q", told)
+		}
+		for _, line := range told {
+			if line != `unsubscribe "fed.x"` && line != `unpublish "fed.y"` {
+				t.Errorf("told %q", line)
+			}
+		}
+	}
+	sub.subscribe(0, "fed.x")
+	sub.done()
+	pub.expect(`subscribe 0 0 "fed.x"`)
+}
+
+// TestNoticesAreOfOthers: nobody is told of what it does itself, and whoever
+// publishes and subscribes an event is told of another who does.
+func TestNoticesAreOfOthers(t *testing.T) {
+	h := start(t, hub.Options{})
+	a, b := dialHub(t, h), dialHub(t, h)
+	a.subscribe(0, "fed.x")
+	a.publish(0, "fed.x")
+	a.unpublish("fed.x")
+	a.publish(0, "fed.x")
+	a.expect("hub 0 = client 0")
+
+	b.publish(0, "fed.x")
+	b.expect(`subscribe 0 0 "fed.x"`)
+	a.expect(`publish 0 0 "fed.x"`)
+	b.subscribe(0, "fed.x")
+	b.expect("hub 0 = client 0", `publish 0 0 "fed.x"`)
+	a.expect(`subscribe 0 0 "fed.x"`)
+
+	a.unpublish("fed.x")
+	a.expect()
+	b.expect(`unpublish "fed.x"`)
+	b.close(h)
+	a.expect(`unpublish "fed.x"`)
+}
+
+// TestNoticesOfFilters: a filter is a subscriber as well.
+func TestNoticesOfFilters(t *testing.T) {
+	h := start(t, hub.Options{})
+	pub, tap := dialHub(t, h), dialHub(t, h)
+	pub.publish(0, "fed.x")
+	pub.expect()
+	tap.subscribe(0, "fed.*")
+	tap.expect("hub 0 = client 0", `publish 0 0 "fed.x"`)
+	pub.expect(`subscribe 0 0 "fed.x"`)
+	tap.subscribe(1, "fed.x")
+	tap.unsubscribe("fed.x")
+	tap.done()
+	pub.expect() // was and is a subscriber
+	tap.unsubscribe("fed.*")
+	tap.expect("hub 0 = client -1")
+	pub.expect(`unsubscribe "fed.x"`)
+}
+
+// TestNoticesInOwnSpelling: most clients find their event by its exact name.
+func TestNoticesInOwnSpelling(t *testing.T) {
+	h := start(t, hub.Options{})
+	pub, sub := dialHub(t, h), dialHub(t, h)
+	sub.subscribe(0, "Fed.X")
+	sub.subscribe(1, "fed.x")
+	sub.done()
+	pub.publish(0, "FED.X")
+	pub.expect(`subscribe 0 0 "FED.X"`)
+	sub.expect(`publish 0 0 "Fed.X"`, `publish 0 0 "fed.x"`)
+	pub.unpublish("FED.X")
+	pub.done()
+	sub.expect(`unpublish "Fed.X"`, `unpublish "fed.x"`)
+}

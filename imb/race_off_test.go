@@ -1,0 +1,5 @@
+//go:build !race
+
+package imb_test
+
+const raceEnabled = false

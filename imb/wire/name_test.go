@@ -1,0 +1,32 @@
+package wire_test
+
+import (
+	"testing"
+
+	"imbrouter/imb/wire"
+)
+
+func TestMatchName(t *testing.T) {
+	tests := []struct {
+		pattern, name string
+		want          bool
+	}{
+		{"fed.alarm", "fed.alarm", true},
+		{"fed.alarm", "FED.Alarm", true},
+		{"fed.alarm", "fed.alarms", false},
+		{"fed.*", "fed.alarm", true},
+		{"Fed.*", "fed.alarm", true},
+		{"fed.*", "fed.", true},
+		{"fed.*", "fed", false},
+		{"*", "", true},
+		{"*", "anything", true},
+		{"fed.*.x", "fed.alarm.x", false}, // a star elsewhere is a letter
+		{"fed.*.x", "fed.*.x", true},
+		{"É.*", "é.alarm", true},
+	}
+	for _, tt := range tests {
+		if got := wire.MatchName(tt.pattern, tt.name); got != tt.want {
+			t.Errorf("MatchName(%q, %q) = %t, want %t", tt.pattern, tt.name, got, tt.want)
+		}
+	}
+}

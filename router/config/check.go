@@ -1,0 +1,163 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+
+	"github.com/BurntSushi/toml"
+
+	"imbrouter/router/filter"
+)
+
+// Check is what a part reports with what is wrong in its table, see Part. A
+// message that it gets begins with what is wrong and ends with what to do; the
+// position, the key and the line are added here.
+type Check struct {
+	document *document
+	config   *Config
+	path     []string // of the table
+	table    map[string]any
+}
+
+// Defined tells whether the table has a key.
+func (c *Check) Defined(key string) bool {
+	_, ok := c.table[key]
+	return ok
+}
+
+// Missing reports a required key that the table does not have. Of one that it
+// has, it reports that the value is empty.
+func (c *Check) Missing(key string) {
+	if c.Defined(key) {
+		c.Errorf(key, "must not be empty")
+		return
+	}
+	c.document.problem(c.place(key).start, "%s needs the key %q", header(c.path), key)
+}
+
+// Errorf reports what is wrong with the value of a key, at its position, or at
+// that of the table when the key is not there. It does nothing when the file
+// has a value of a wrong type there, which has been reported.
+func (c *Check) Errorf(key, format string, args ...any) {
+	c.errorAt(c.place(key).value, key, format, args...)
+}
+
+// ItemErrorf is Errorf for item i, from 0, of a list.
+func (c *Check) ItemErrorf(key string, i int, format string, args ...any) {
+	c.errorAt(c.item(key, i), key, format, args...)
+}
+
+func (c *Check) errorAt(offset int, key, format string, args ...any) {
+	if !c.unread(key) {
+		c.document.problem(offset, "%s: %s", key, fmt.Sprintf(format, args...))
+	}
+}
+
+// item returns where item i of a list stands.
+func (c *Check) item(key string, i int) int {
+	p := c.place(key)
+	if i < len(p.items) {
+		return p.items[i]
+	}
+	return p.value
+}
+
+// unread tells whether the value of a key is of a wrong type.
+func (c *Check) unread(key string) bool { return c.document.unread[toml.Key(c.at(key)).String()] }
+
+// Expression reports an error of package filter about the expression that is
+// the value of a key, at its place inside the expression. It does nothing for
+// nil.
+func (c *Check) Expression(key string, err error) {
+	var errs filter.Errors
+	if !errors.As(err, &errs) || c.unread(key) {
+		return
+	}
+	for _, e := range errs {
+		c.document.expression(c.at(key), e)
+	}
+}
+
+// OneOf reports a value that is none of those allowed.
+func (c *Check) OneOf(key, value string, allowed ...string) {
+	if !slices.Contains(allowed, value) {
+		c.Errorf(key, "%q is not known%s", value, suggest(value, allowed, "values"))
+	}
+}
+
+// Path returns the absolute path of one that is relative to the folder of the
+// file. The empty path stays empty.
+func (c *Check) Path(path string) string { return c.config.abs(path) }
+
+func (c *Config) abs(path string) string {
+	path = filepath.FromSlash(path)
+	if path == "" || filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(c.Dir, path)
+}
+
+// Connection returns the name of the connection that a part uses: the one that
+// its key "connection" names, or the only one there is when name is "". It
+// returns "" after it has reported that there is none such.
+func (c *Check) Connection(name string) string {
+	const key = "connection"
+	known := sortedKeys(c.config.Connections)
+	switch {
+	case slices.Contains(known, name):
+		return name
+	case c.unread(key):
+	case len(known) == 0:
+		c.document.problem(c.place(key).value, "there is no connection to a hub; add [connections.local]%s", c.hubHint())
+	case name != "":
+		c.Errorf(key, "there is no connection %q%s", name, suggest(name, known, "connections"))
+	case len(known) == 1:
+		return known[0]
+	default:
+		c.document.problem(c.place(key).start, "%s needs the key %q, because there are several: %s", header(c.path), key, quoteAll(known))
+	}
+	return ""
+}
+
+// hubHint tells where a connection without an address goes.
+func (c *Check) hubHint() string {
+	if c.config.Hub != nil {
+		return " for the hub of this file"
+	}
+	return ` with an address, such as address = "localhost:4000"`
+}
+
+// Federation returns the federation of a connection, "" for one that does not
+// exist.
+func (c *Check) Federation(connection string) string { return c.config.federation(connection) }
+
+func (c *Config) federation(connection string) string {
+	if found, ok := c.Connections[connection]; ok {
+		return found.Federation
+	}
+	return ""
+}
+
+// at returns the path of a key in the table.
+func (c *Check) at(key ...string) []string { return append(slices.Clone(c.path), key...) }
+
+func (c *Check) place(key string) place { return c.document.placeOf(c.at(key)...) }
+
+// expression notes what is wrong inside the expression that stands at a path.
+func (d *document) expression(path []string, e *filter.Error) {
+	offset := d.placeOf(path...).value
+	column := ""
+	text, _ := d.valueAt(path).(string)
+	if inside, ok := d.inside(offset, text, e.Offset); ok {
+		offset = inside
+	} else {
+		column = fmt.Sprintf(", at column %d of the expression", e.Column)
+	}
+	hint := ""
+	if e.Name != "" {
+		hint = suggest(e.Name, filter.Fields(), "fields")
+	}
+	d.problem(offset, "%s: %s%s%s", path[len(path)-1], e.Msg, column, hint)
+}

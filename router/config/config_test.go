@@ -1,0 +1,257 @@
+package config_test
+
+import (
+	"errors"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"imbrouter/imb/hub"
+	"imbrouter/router"
+	"imbrouter/router/config"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// TestErrors compares what is told about each file with the file beside it.
+func TestErrors(t *testing.T) {
+	files, err := filepath.Glob("testdata/*/*.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		if strings.Contains(file, "valid") {
+			continue
+		}
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			cfg, err := config.Load(filepath.ToSlash(file), kinds)
+			var errs config.Errors
+			if !errors.As(err, &errs) || cfg != nil {
+				t.Fatalf("%v, %v", cfg, err)
+			}
+			got := err.Error() + "\n"
+			golden := strings.TrimSuffix(file, ".toml") + ".golden"
+			if *update {
+				if err := os.WriteFile(golden, []byte(got), 0o666); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(golden)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(string(want), got); diff != "" {
+				t.Errorf("(-want +got)\n%s", diff)
+			}
+		})
+	}
+}
+
+func load(t *testing.T, path string) *config.Config {
+	t.Helper()
+	cfg, err := config.Load(path, kinds)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cfg
+}
+
+func parse(t *testing.T, text string) (*config.Config, error) {
+	t.Helper()
+	return config.Parse("dir/x.toml", []byte(text), kinds)
+}
+
+func TestLoad(t *testing.T) {
+	cfg := load(t, "testdata/valid/all.toml")
+	dir, err := filepath.Abs("testdata/valid")
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	wantHub := hub.Options{
+		MaxConnections: 10, MaxEvents: 11, QueueBytes: 1 << 20, SlowConsumerTimeout: 1500 * time.Millisecond,
+		MaxStreams: 12, MaxVariables: 13, MaxVariableBytes: 64000, AllowControl: true,
+	}
+	if diff := cmp.Diff(wantHub, cfg.Hub.Options(nil)); diff != "" || cfg.Hub.Listen != ":4000" {
+		t.Errorf("hub (-want +got)\n%s%s", diff, cfg.Hub.Listen)
+	}
+
+	wantConnections := map[string]*config.Connection{
+		"local":     {Name: "local", Federation: "demo", OwnerID: -1, OwnerName: "me", Internal: true},
+		"elsewhere": {Name: "elsewhere", Address: "imb.example:4000", OwnerName: "imbrouter"},
+	}
+	if diff := cmp.Diff(wantConnections, cfg.Connections, cmpopts.IgnoreUnexported(config.Connection{})); diff != "" {
+		t.Errorf("connections (-want +got)\n%s", diff)
+	}
+
+	wantSources := map[string]config.Source{
+		"outbox": &dirSource{
+			Path: filepath.Join(dir, "drop"), Include: []string{"**/*.csv"},
+			Settle: config.Duration(time.Second), After: secret{Env: "X"},
+		},
+		"incoming": &imbSource{
+			Connection: "local", Events: []string{"alarms.*", "=bare"}, Queue: 64 << 10,
+			names: []string{"demo.alarms.*", "bare"},
+		},
+	}
+	if diff := cmp.Diff(wantSources, cfg.Sources, cmp.AllowUnexported(dirSource{}, imbSource{})); diff != "" {
+		t.Errorf("sources (-want +got)\n%s", diff)
+	}
+	wantSinks := map[string]config.Sink{
+		"inbox": &dirSink{Path: filepath.FromSlash("/received"), Filename: `event + "/" + stream`, IfExists: "rename", MaxSize: 10 << 30},
+		"hub":   &imbSink{Connection: "elsewhere"},
+	}
+	if diff := cmp.Diff(wantSinks, cfg.Sinks, cmp.AllowUnexported(dirSink{}, imbSink{})); diff != "" {
+		t.Errorf("sinks (-want +got)\n%s", diff)
+	}
+
+	wantRoutes := []router.Route{
+		{Name: "z", From: []string{"outbox"}, To: []string{"hub"}},
+		{Name: "a", From: []string{"incoming", "outbox"}, To: []string{"inbox"}},
+	}
+	if diff := cmp.Diff(wantRoutes, cfg.Routes, cmpopts.IgnoreFields(router.Route{}, "Filter")); diff != "" {
+		t.Errorf("routes (-want +got)\n%s", diff)
+	}
+	if out, pass, err := cfg.Routes[0].Filter.Stream(router.StreamInfo{}); out.Event != "files" || !pass || err != nil {
+		t.Errorf("route z: %+v, %v, %v", out, pass, err)
+	}
+	if _, pass, err := cfg.Routes[1].Filter.Signal(router.Signal{}); pass || err != nil {
+		t.Errorf("route a: %v, %v", pass, err)
+	}
+
+	wantRouter := config.RouterSettings{StateDir: filepath.Join(dir, "state"), StopTimeout: config.Duration(time.Minute)}
+	if cfg.Router != wantRouter || cfg.Dir != dir || cfg.Path != "testdata/valid/all.toml" || len(cfg.Warnings) != 0 {
+		t.Errorf("%+v, %q, %q, %v", cfg.Router, cfg.Dir, cfg.Path, cfg.Warnings)
+	}
+}
+
+func TestDefaults(t *testing.T) {
+	cfg, err := parse(t, `
+		[hub]
+		[connections.local]
+		[sources.in]
+		type = "imb"
+		events = ["a"]
+		[sinks.print]
+		type = "log"
+		[routes.show]
+		from = ["in"]
+		to = ["print"]`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cfg.Hub.Listen != "127.0.0.1:4000" || cfg.Hub.Options(nil) != (hub.Options{}) {
+		t.Errorf("%+v", cfg.Hub)
+	}
+	if c := cfg.Connections["local"]; !c.Internal || c.OwnerName != "imbrouter" || c.Hub() != "internal" {
+		t.Errorf("%+v", c)
+	}
+	if cfg.Routes[0].Filter != nil {
+		t.Error("a route without expressions has a filter")
+	}
+	if cfg.Router.StateDir != filepath.Join(cfg.Dir, ".imbrouter") || cfg.Router.StopTimeout.String() != "20s" {
+		t.Errorf("%+v", cfg.Router)
+	}
+}
+
+func TestStateDirectory(t *testing.T) {
+	t.Setenv("STATE_DIRECTORY", filepath.FromSlash("/var/lib/imbrouter")+string(filepath.ListSeparator)+"/other")
+	for text, want := range map[string]string{
+		"[hub]":                               "/var/lib/imbrouter",
+		"[hub]\n[router]\nstate_dir = \"/s\"": "/s",
+	} {
+		cfg, err := parse(t, text)
+		if err != nil || cfg.Router.StateDir != filepath.FromSlash(want) {
+			t.Errorf("%q: %v, %v", text, cfg.Router.StateDir, err)
+		}
+	}
+}
+
+func TestSameHub(t *testing.T) {
+	for _, test := range []struct{ listen, address, want string }{
+		{"", "", "127.0.0.1:4000"},
+		{"", "localhost", "127.0.0.1:4000"},
+		{"", "LOCALHOST.:4000", "127.0.0.1:4000"},
+		{"", "::1", "127.0.0.1:4000"},
+		{"", "[::1]:4001", "127.0.0.1:4001"},
+		{"", "127.3.2.1", "127.0.0.1:4000"},
+		{"", "Imb.Example:4000", "imb.example:4000"},
+		{"", "[2001:DB8::0]", "[2001:db8::]:4000"},
+		{"127.0.0.1:4000", "", "internal"},
+		{"127.0.0.1:4000", "localhost:4000", "internal"},
+		{"127.0.0.1:4000", "localhost:4001", "127.0.0.1:4001"},
+		{":4000", "127.0.0.1", "internal"},
+		{"[::]:4000", "localhost", "internal"},
+		{"0.0.0.0:4000", "imb.example", "imb.example:4000"},
+		{"10.0.0.1:4000", "10.0.0.1", "internal"},
+		{"10.0.0.1:4000", "localhost", "127.0.0.1:4000"},
+		{"localhost:0", "localhost", "127.0.0.1:4000"},
+	} {
+		text := "[connections.x]\naddress = \"" + test.address + "\"\n[hub]\nlisten = \"" + test.listen + "\""
+		if test.listen == "" {
+			text = strings.Split(text, "[hub]")[0] + `
+				[sources.in]
+				type = "imb"
+				events = ["a"]
+				[sinks.print]
+				type = "log"
+				[routes.show]
+				from = ["in"]
+				to = ["print"]`
+		}
+		cfg, err := parse(t, text)
+		if err != nil {
+			t.Errorf("%v: %v", test, err)
+			continue
+		}
+		if c := cfg.Connections["x"]; c.Hub() != test.want || c.Internal != (test.address == "") && test.listen != "" {
+			t.Errorf("%v: %q, %v", test, c.Hub(), c.Internal)
+		}
+	}
+}
+
+func TestUnreadable(t *testing.T) {
+	large := filepath.Join(t.TempDir(), "large.toml")
+	if err := os.WriteFile(large, make([]byte, config.MaxFileSize+1), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]string{
+		"testdata/none.toml": "testdata/none.toml: cannot be read: open testdata/none.toml: no such file or directory",
+		"testdata":           "testdata: cannot be read: read testdata: is a directory",
+		large:                large + ": is longer than 1MiB; is it a configuration?",
+	} {
+		_, err := config.Load(path, kinds)
+		var errs config.Errors
+		if !errors.As(err, &errs) || err.Error() != want {
+			t.Errorf("%q, want %q", err, want)
+		}
+	}
+}
+
+func TestWarnings(t *testing.T) {
+	cfg := load(t, "testdata/valid/warnings.toml")
+	var got []string
+	for _, w := range cfg.Warnings {
+		got = append(got, w.String())
+	}
+	want := []string{
+		"testdata/valid/warnings.toml:8:1: [sources.idle] is in no route\n" +
+			"    8 | [sources.idle]\n" +
+			"      | ^",
+		"testdata/valid/warnings.toml:16:1: [sinks.print] is in no route\n" +
+			"   16 | [sinks.print]\n" +
+			"      | ^",
+		"testdata/valid/warnings.toml:22:5: sink \"hub\" publishes everything as \"demo.files\", whatever event is set here; remove one of the two\n" +
+			"   22 | set.event = '\"pictures\"'\n" +
+			"      |     ^",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}

@@ -1,0 +1,106 @@
+package config
+
+import (
+	"net"
+	"strconv"
+	"strings"
+
+	"imbrouter/imb/wire"
+)
+
+// Connection is a table [connections.NAME]: an address with an identity. Each
+// source and sink that names it opens a socket of its own.
+type Connection struct {
+	Name string
+	// Address is that of a hub, "host:port"; without a port, 4000. Default:
+	// the hub of this file, and "localhost:4000" when there is none.
+	Address string `toml:"address"`
+	// Federation is the prefix of event names. Default none.
+	Federation string `toml:"federation"`
+	// OwnerID and OwnerName tell the hub who is connected. Defaults 0 and
+	// "imbrouter".
+	OwnerID   int32  `toml:"owner_id"`
+	OwnerName string `toml:"owner_name"`
+	// Internal says that it is to the hub of this file, without a socket.
+	Internal bool
+
+	hub string
+}
+
+// internalHub is what Hub returns for the hub of this file.
+const internalHub = "internal"
+
+// Hub returns which hub the connection is to: the same text for the same one,
+// as far as addresses tell.
+func (c *Connection) Hub() string { return c.hub }
+
+func (l *loader) connections() {
+	table := l.table(l.root, "connections")
+	for _, name := range sortedKeys(table) {
+		own := l.table(table, "connections", name)
+		if own == nil {
+			continue
+		}
+		l.checkName("connections", name)
+		c := &Connection{Name: name, OwnerName: "imbrouter"}
+		l.config.Connections[name] = c
+		check := &Check{l.document, l.config, []string{"connections", name}, own}
+		l.decode(own, check.path, c)
+		l.resolve(c, check)
+	}
+}
+
+// resolve finds out where a connection goes.
+func (l *loader) resolve(c *Connection, check *Check) {
+	switch f := c.Federation; {
+	case strings.HasPrefix(f, ".") || strings.HasSuffix(f, "."):
+		check.Errorf("federation", "%q must not begin or end with a dot: the one before the event's name is put there", f)
+	case strings.Contains(f, wire.Wildcard):
+		check.Errorf("federation", "%q must not contain %q", f, wire.Wildcard)
+	}
+	own := l.config.Hub
+	if c.Address == "" && own != nil {
+		c.Internal, c.hub = true, internalHub
+		return
+	}
+	if c.Address == "" {
+		c.Address = "localhost"
+	}
+	host, port, err := splitAddress(c.Address, wire.DefaultPort)
+	if err != nil || host == "" || port == 0 {
+		check.Errorf("address", "%q is no address of a hub; write a host and a port, such as \"imb.example.com:4000\"", c.Address)
+		return
+	}
+	c.Address = net.JoinHostPort(host, strconv.Itoa(port))
+	c.hub = net.JoinHostPort(sameHost(host), strconv.Itoa(port))
+	if own == nil {
+		return
+	}
+	if ownHost, ownPort, err := splitAddress(own.Listen, -1); err == nil && ownPort == port {
+		if everywhere := sameHost(ownHost) == ""; sameHost(ownHost) == sameHost(host) ||
+			everywhere && sameHost(host) == loopback {
+			c.hub = internalHub
+		}
+	}
+}
+
+const loopback = "127.0.0.1"
+
+// sameHost returns the same text for names of the same host that can be told
+// without asking a server; "" for every address of this machine.
+func sameHost(host string) string {
+	host = strings.ToLower(strings.TrimSuffix(host, "."))
+	if host == "localhost" {
+		return loopback
+	}
+	switch ip := net.ParseIP(host); {
+	case ip == nil:
+		return host
+	case ip.IsLoopback():
+		return loopback
+	case ip.IsUnspecified():
+		return ""
+	default:
+		return ip.String()
+	}
+}

@@ -1,0 +1,141 @@
+package config_test
+
+import (
+	"errors"
+	"strings"
+
+	"imbrouter/router"
+	"imbrouter/router/config"
+	"imbrouter/router/filter"
+)
+
+// kinds are parts that do nothing, with configurations such as real ones have.
+var kinds = config.Kinds{
+	Sources: map[string]func() config.Source{
+		"dir": func() config.Source { return &dirSource{Recursive: true, Settle: 5e8} },
+		"imb": func() config.Source { return &imbSource{Queue: 8 << 20} },
+	},
+	Sinks: map[string]func() config.Sink{
+		"dir": func() config.Sink { return &dirSink{Filename: "stream", IfExists: "rename"} },
+		"imb": func() config.Sink { return &imbSink{} },
+		"log": func() config.Sink { return &logSink{Level: "info"} },
+	},
+}
+
+type noBuild struct{}
+
+func (noBuild) Build(router.Env) (router.Source, error) { return nil, errors.ErrUnsupported }
+
+type noSink struct{}
+
+func (noSink) Build(router.Env) (router.Sink, error) { return nil, errors.ErrUnsupported }
+
+type dirSource struct {
+	noBuild
+	Path      string          `toml:"path"`
+	Include   []string        `toml:"include"`
+	Recursive bool            `toml:"recursive"`
+	Settle    config.Duration `toml:"settle"`
+	After     secret          `toml:"after"`
+}
+
+// secret is a table in a table.
+type secret struct {
+	Env  string `toml:"env"`
+	File string `toml:"file"`
+}
+
+func (d *dirSource) Check(c *config.Check) {
+	if d.Path == "" {
+		c.Missing("path")
+	}
+	for i, pattern := range d.Include {
+		if strings.Contains(pattern, "[") {
+			c.ItemErrorf("include", i, "%q is no pattern", pattern)
+		}
+	}
+	if d.Settle < 0 {
+		c.Errorf("settle", "must not be negative")
+	}
+	d.Path = c.Path(d.Path)
+}
+
+func (d *dirSource) Traffic() config.Traffic {
+	return config.Traffic{Folder: d.Path, Flat: !d.Recursive}
+}
+
+type imbSource struct {
+	noBuild
+	Connection    string      `toml:"connection"`
+	Events        []string    `toml:"events"`
+	IgnoreRelayed bool        `toml:"ignore_relayed"`
+	Queue         config.Size `toml:"queue"`
+	MaxStreams    int32       `toml:"max_streams"`
+
+	names []string
+}
+
+func (i *imbSource) Check(c *config.Check) {
+	i.Connection = c.Connection(i.Connection)
+	if len(i.Events) == 0 {
+		c.Missing("events")
+	}
+	for _, e := range i.Events {
+		full, isFull := strings.CutPrefix(e, "=")
+		if !isFull {
+			full = router.FullName(c.Federation(i.Connection), e)
+		}
+		i.names = append(i.names, full)
+	}
+}
+
+func (i *imbSource) Traffic() config.Traffic {
+	return config.Traffic{Connection: i.Connection, Events: i.names, IgnoreRelayed: i.IgnoreRelayed}
+}
+
+type dirSink struct {
+	noSink
+	Path     string      `toml:"path"`
+	Filename string      `toml:"filename"`
+	IfExists string      `toml:"if_exists"`
+	MaxSize  config.Size `toml:"max_size"`
+}
+
+func (d *dirSink) Check(c *config.Check) {
+	if d.Path == "" {
+		c.Missing("path")
+	}
+	_, err := filter.CompileName(d.Filename)
+	c.Expression("filename", err)
+	c.OneOf("if_exists", d.IfExists, "rename", "overwrite", "skip", "fail")
+	d.Path = c.Path(d.Path)
+}
+
+func (d *dirSink) Traffic() config.Traffic { return config.Traffic{Folder: d.Path} }
+
+type imbSink struct {
+	noSink
+	Connection string `toml:"connection"`
+	Event      string `toml:"event"`
+
+	events []string
+}
+
+func (i *imbSink) Check(c *config.Check) {
+	i.Connection = c.Connection(i.Connection)
+	if i.Event != "" {
+		i.events = []string{router.FullName(c.Federation(i.Connection), i.Event)}
+	}
+}
+
+func (i *imbSink) Traffic() config.Traffic {
+	return config.Traffic{Connection: i.Connection, Events: i.events}
+}
+
+type logSink struct {
+	noSink
+	Level string `toml:"level"`
+}
+
+func (l *logSink) Check(c *config.Check)   { c.OneOf("level", l.Level, "debug", "info") }
+func (l *logSink) Traffic() config.Traffic { return config.Traffic{} }

@@ -1,0 +1,112 @@
+package config
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// parts reads the tables of all sources or all sinks into configured, and
+// returns what those that have no problem let through.
+func parts[P Part](l *loader, section string, kinds map[string]func() P, configured map[string]P) map[string]Traffic {
+	traffic := map[string]Traffic{}
+	table := l.table(l.root, section)
+	for _, name := range sortedKeys(table) {
+		own := l.table(table, section, name)
+		if own == nil {
+			continue
+		}
+		l.checkName(section, name)
+		before := len(l.problems)
+		c := &Check{l.document, l.config, []string{section, name}, own}
+		part, ok := newPart(c, kinds)
+		if !ok {
+			continue
+		}
+		configured[name] = part
+		l.decode(own, c.path, part, "type")
+		part.Check(c)
+		if len(l.problems) == before {
+			traffic[name] = part.Traffic()
+		}
+	}
+	return traffic
+}
+
+// newPart makes the configuration of the type that a table names.
+func newPart[P any](c *Check, kinds map[string]func() P) (part P, ok bool) {
+	types := sortedKeys(kinds)
+	v, given := c.table["type"]
+	name, isText := v.(string)
+	switch {
+	case !given:
+		c.document.problem(c.place("type").start, "%s needs the key \"type\": one of %s", header(c.path), quoteAll(types))
+	case !isText:
+		c.Errorf("type", "must be text in quotes, not %s: one of %s", describe(v), quoteAll(types))
+	case kinds[name] == nil:
+		c.Errorf("type", "there is no type %q%s", name, suggest(name, types, "types"))
+	default:
+		return kinds[name](), true
+	}
+	return part, false
+}
+
+// maxName is the longest name of a connection, source, sink or route, in
+// bytes: names become parts of file names and labels.
+const maxName = 64
+
+// checkName reports a name that TOML allows in quotes only.
+func (l *loader) checkName(section, name string) {
+	plain := !strings.ContainsFunc(name, func(r rune) bool {
+		return r != '-' && r != '_' && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
+	})
+	if name == "" || len(name) > maxName || !plain {
+		l.problem(l.placeOf(section, name).name,
+			"%q cannot be a name; use 1 to %d of the characters A-Z, a-z, 0-9, - and _", name, maxName)
+	}
+}
+
+// RouterSettings is the table [router].
+type RouterSettings struct {
+	// StateDir is the absolute path of the folder that the router keeps its
+	// own files in. Default $STATE_DIRECTORY, which systemd sets, or else
+	// ".imbrouter".
+	StateDir string `toml:"state_dir"`
+	// StopTimeout is how long what is in flight may take when the router
+	// stops. Default "20s".
+	StopTimeout Duration `toml:"stop_timeout"`
+}
+
+func (l *loader) router() {
+	settings := RouterSettings{StateDir: ".imbrouter", StopTimeout: Duration(20 * time.Second)}
+	if dirs := filepath.SplitList(os.Getenv("STATE_DIRECTORY")); len(dirs) > 0 {
+		settings.StateDir = dirs[0]
+	}
+	table := l.table(l.root, "router")
+	c := &Check{l.document, l.config, []string{"router"}, table}
+	l.decode(table, c.path, &settings)
+	if settings.StateDir == "" {
+		c.Missing("state_dir")
+	}
+	if settings.StopTimeout < 0 {
+		c.Errorf("stop_timeout", "must not be negative")
+	}
+	settings.StateDir = c.Path(settings.StateDir)
+	l.config.Router = settings
+}
+
+// unused warns of sources and sinks that are in no route.
+func (l *loader) unused(routes []route) {
+	for _, section := range []string{"sources", "sinks"} {
+		table, _ := l.root[section].(map[string]any)
+		for _, name := range sortedKeys(table) {
+			if !slices.ContainsFunc(routes, func(r route) bool {
+				return slices.Contains(r.From, name) && section == "sources" || slices.Contains(r.To, name) && section == "sinks"
+			}) {
+				l.warn(l.placeOf(section, name).start, "%s is in no route", header([]string{section, name}))
+			}
+		}
+	}
+}

@@ -1,0 +1,63 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+	"time"
+
+	"github.com/dustin/go-humanize"
+)
+
+// Duration is a time.Duration that a file gives as text with a unit, such as
+// "500ms", "5s" or "1h30m".
+type Duration time.Duration
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (d *Duration) UnmarshalText(text []byte) error {
+	parsed, err := time.ParseDuration(string(text))
+	if err != nil || !endsInLetter(text) {
+		return fmt.Errorf(`%q is no duration; write a number and a unit, such as "500ms", "5s" or "1h30m"`, text)
+	}
+	*d = Duration(parsed)
+	return nil
+}
+
+func (d Duration) String() string { return time.Duration(d).String() }
+
+// Size is a number of bytes that a file gives as text with a unit, such as
+// "64KiB" (1024 bytes each) or "10GB" (1000³ bytes each).
+type Size int64
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (s *Size) UnmarshalText(text []byte) error {
+	parsed, err := humanize.ParseBytes(string(text))
+	if err == nil && parsed > math.MaxInt64 {
+		err = errors.New("too large")
+	}
+	// Without its "B", a unit would leave open which one is meant.
+	if err != nil || !strings.HasSuffix(strings.ToLower(string(text)), "b") {
+		return fmt.Errorf(`%q is no size; write a number and a unit, such as "100B", "64KiB" or "10GB"`, text)
+	}
+	*s = Size(parsed)
+	return nil
+}
+
+// String returns the size in the largest unit of which it is a whole number.
+func (s Size) String() string {
+	for i, unit := range []string{"TiB", "GiB", "MiB", "KiB"} {
+		if bytes := Size(1) << (40 - 10*i); s != 0 && s%bytes == 0 {
+			return fmt.Sprintf("%d%s", s/bytes, unit)
+		}
+	}
+	return fmt.Sprintf("%dB", int64(s))
+}
+
+func endsInLetter(text []byte) bool {
+	if len(text) == 0 {
+		return false
+	}
+	last := text[len(text)-1]
+	return last >= 'a' && last <= 'z' || last >= 'A' && last <= 'Z'
+}

@@ -1,0 +1,268 @@
+package router
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// maxPartial is the number of messages of which a fan-out remembers what
+// succeeded in some of its branches only. Beyond it the oldest is forgotten,
+// and a retry of that one goes to all branches again.
+const maxPartial = 4096
+
+// branch is one of the Sinks that a fan-out calls.
+type branch struct {
+	kind, name string // "sink", "inbox"
+	sink       Sink
+}
+
+func (b branch) wrap(err error) error { return fmt.Errorf("%s %q: %w", b.kind, b.name, err) }
+
+// fanout calls several Sinks with each message. Each succeeds or fails by
+// itself, and when a message with the same ID comes again, only those that
+// failed, and might not fail again, are called.
+type fanout struct {
+	branches []branch
+
+	mu      sync.Mutex
+	partial map[uint64]outcome
+	order   []uint64 // keys of partial, oldest first; may name some that are gone
+}
+
+// outcome is what became of one message in each branch: nil for success,
+// errPending before it has been tried, or the error.
+type outcome []error
+
+var errPending = errors.New("not tried yet")
+
+func newFanout(branches []branch) *fanout {
+	return &fanout{branches: branches, partial: map[uint64]outcome{}}
+}
+
+func (f *fanout) Signal(ctx context.Context, s Signal) error {
+	var few [8]error // keeps the common case off the heap
+	o := f.recall(s.ID, few[:0])
+	for i, b := range f.branches {
+		if o.open(i) {
+			o[i] = b.sink.Signal(ctx, s)
+		}
+	}
+	return f.settle(s.ID, o)
+}
+
+func (f *fanout) Stream(ctx context.Context, info StreamInfo) (StreamWriter, error) {
+	w := &fanWriter{fanout: f, id: info.ID, outcome: f.recall(info.ID, nil)}
+	for i, b := range f.branches {
+		if !w.outcome.open(i) {
+			continue
+		}
+		sw, err := b.sink.Stream(ctx, info)
+		if err != nil {
+			w.outcome[i] = err
+			continue
+		}
+		w.outcome[i] = errPending
+		w.active = append(w.active, activeBranch{i, sw})
+	}
+	if len(w.active) == 0 {
+		if err := f.settle(info.ID, w.outcome); err != nil {
+			return nil, err
+		}
+		// Every branch has it from an earlier try: the body goes nowhere.
+	}
+	return w, nil
+}
+
+// recall appends to dst what is known of a message.
+func (f *fanout) recall(id uint64, dst outcome) outcome {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if o, ok := f.partial[id]; ok {
+		return append(dst, o...)
+	}
+	for range f.branches {
+		dst = append(dst, errPending)
+	}
+	return dst
+}
+
+// open tells whether branch i is still to be called.
+func (o outcome) open(i int) bool {
+	return o[i] != nil && !errors.Is(o[i], ErrPermanent) && !errors.Is(o[i], ErrNotTaken)
+}
+
+// settle remembers an outcome for a retry and returns the error it amounts to.
+func (f *fanout) settle(id uint64, o outcome) error {
+	taken, retry := 0, false
+	var failed branchErrors
+	for i, err := range o {
+		switch {
+		case err == nil:
+			taken++
+		case errors.Is(err, ErrNotTaken):
+		default:
+			failed = append(failed, f.branches[i].wrap(err))
+			retry = retry || o.open(i)
+		}
+	}
+	f.mu.Lock()
+	if retry && taken+len(failed) > 1 {
+		f.rememberLocked(id, o)
+	} else {
+		delete(f.partial, id)
+	}
+	f.mu.Unlock()
+	switch {
+	case len(failed) == 1:
+		return failed[0]
+	case len(failed) > 1:
+		return failed
+	case taken == 0:
+		return ErrNotTaken
+	}
+	return nil
+}
+
+func (f *fanout) rememberLocked(id uint64, o outcome) {
+	if _, ok := f.partial[id]; !ok {
+		f.order = append(f.order, id)
+	}
+	f.partial[id] = slices.Clone(o)
+	for len(f.partial) > maxPartial || len(f.order) > 2*maxPartial {
+		delete(f.partial, f.order[0])
+		f.order = f.order[1:]
+	}
+}
+
+// forget drops what is known of a message that will not come again.
+func (f *fanout) forget(id uint64) {
+	f.mu.Lock()
+	delete(f.partial, id)
+	f.mu.Unlock()
+}
+
+// fanWriter writes one body to every branch that took the stream. A branch
+// that fails is aborted, and the others go on.
+type fanWriter struct {
+	fanout  *fanout
+	id      uint64
+	outcome outcome
+	active  []activeBranch
+}
+
+type activeBranch struct {
+	index  int
+	writer StreamWriter
+}
+
+func (w *fanWriter) Write(p []byte) (int, error) {
+	if len(w.active) == 0 {
+		return len(p), nil
+	}
+	alive := w.active[:0]
+	for _, a := range w.active {
+		if _, err := a.writer.Write(p); err != nil {
+			a.writer.Abort(err)
+			w.outcome[a.index] = err
+			continue
+		}
+		alive = append(alive, a)
+	}
+	w.active = alive
+	if len(alive) == 0 {
+		return 0, w.fanout.settle(w.id, w.outcome)
+	}
+	return len(p), nil
+}
+
+// ReadFrom copies through the branch's own buffers when there is one only.
+func (w *fanWriter) ReadFrom(r io.Reader) (int64, error) {
+	if len(w.active) != 1 {
+		return copyBody(struct{ io.Writer }{w}, r)
+	}
+	src := &noteReadError{r: r}
+	n, err := copyBody(w.active[0].writer, src)
+	if err != nil && src.err == nil { // the branch failed, not the reader
+		a := w.active[0]
+		a.writer.Abort(err)
+		w.outcome[a.index] = err
+		w.active = nil
+		return n, w.fanout.settle(w.id, w.outcome)
+	}
+	return n, err
+}
+
+// noteReadError tells a reader's failure from that of what it is copied to.
+type noteReadError struct {
+	r   io.Reader
+	err error
+}
+
+func (n *noteReadError) Read(p []byte) (int, error) {
+	c, err := n.r.Read(p)
+	if err != nil && err != io.EOF {
+		n.err = err
+	}
+	return c, err
+}
+
+func (w *fanWriter) Commit(ctx context.Context) error {
+	for _, a := range w.active {
+		w.outcome[a.index] = a.writer.Commit(ctx)
+	}
+	w.active = nil
+	return w.fanout.settle(w.id, w.outcome)
+}
+
+func (w *fanWriter) Abort(cause error) {
+	for _, a := range w.active {
+		a.writer.Abort(cause)
+	}
+	w.active = nil
+}
+
+// branchErrors are the failures of several branches. It is permanent when all
+// of them are; and says that a destination is unavailable when one is, because
+// then waiting is what its caller should do.
+type branchErrors []error
+
+func (e branchErrors) Error() string {
+	texts := make([]string, len(e))
+	for i, err := range e {
+		texts[i] = err.Error()
+	}
+	return strings.Join(texts, "; ")
+}
+
+// Is decides alone, without the Unwrap of errors.Join, which would call an
+// error permanent when one branch's is.
+func (e branchErrors) Is(target error) bool {
+	if target == ErrPermanent {
+		for _, err := range e {
+			if !errors.Is(err, target) {
+				return false
+			}
+		}
+		return true
+	}
+	for _, err := range e {
+		if errors.Is(err, target) {
+			return true
+		}
+	}
+	return false
+}
+
+func (e branchErrors) As(target any) bool {
+	for _, err := range e {
+		if errors.As(err, target) {
+			return true
+		}
+	}
+	return false
+}

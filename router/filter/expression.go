@@ -1,0 +1,179 @@
+package filter
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/expr-lang/expr"
+	"github.com/expr-lang/expr/ast"
+	"github.com/expr-lang/expr/file"
+	"github.com/expr-lang/expr/vm"
+)
+
+// want is the type that an expression must give.
+type want uint8
+
+const (
+	wantBool want = iota
+	wantString
+	wantBytes // or a string
+	wantInt
+)
+
+func (w want) String() string {
+	return [...]string{"true or false", "a string", "bytes or a string", "a whole number"}[w]
+}
+
+var (
+	bytesType    = reflect.TypeFor[[]byte]()
+	durationType = reflect.TypeFor[time.Duration]()
+)
+
+// takes tells whether a value of type t is what is wanted.
+func (w want) takes(t reflect.Type) bool {
+	switch w {
+	case wantBool:
+		return t.Kind() == reflect.Bool
+	case wantString:
+		return t.Kind() == reflect.String
+	case wantBytes:
+		return t.Kind() == reflect.String || t == bytesType
+	default:
+		return t.Kind() >= reflect.Int && t.Kind() <= reflect.Uint64 && t != durationType
+	}
+}
+
+// expression is a compiled one. It is read only.
+type expression struct {
+	field   string
+	text    string
+	program *vm.Program
+	want    want
+	needs   needs
+	// The text that it gives for every message, when it does.
+	constant   string
+	isConstant bool
+}
+
+// compile compiles the expression of a field. The error tells what is wrong
+// first.
+func compile(field, text string, w want) (e *expression, failure *Error) {
+	// A bug in expr's compiler must not end a program that was told to read its
+	// configuration again: it is an error like any other.
+	defer func() {
+		if r := recover(); r != nil {
+			e, failure = nil, newError(field, text, fmt.Errorf("cannot be compiled: %v", r))
+		}
+	}()
+	if len(text) > MaxLength {
+		return nil, newError(field, text, fmt.Errorf("is longer than %d bytes", MaxLength))
+	}
+	if strings.TrimSpace(text) == "" {
+		return nil, newError(field, text, errors.New("is empty"))
+	}
+	// First as it is, so that errors speak of what is written there.
+	found := &inspector{}
+	program, err := expr.Compile(text, expr.Env(env{}), expr.MaxNodes(MaxNodes), expr.Patch(found))
+	if err == nil && found.err != nil {
+		err = found.err
+	}
+	if err != nil {
+		return nil, newError(field, text, err)
+	}
+	node := program.Node()
+	if given := typeOf(node); given != nil && !w.takes(given) {
+		return nil, newError(field, text, fmt.Errorf("must give %s, not %s", w, describe(given)))
+	}
+	e = &expression{field: field, text: text, want: w, needs: found.needs}
+	if s, ok := node.(*ast.StringNode); ok {
+		e.constant, e.isConstant = s.Value, true
+	}
+	// Then with a meter built in.
+	e.program, err = expr.Compile(text,
+		slices.Concat(meterFunctions, []expr.Option{expr.Env(env{}), expr.MaxNodes(MaxNodes), expr.Patch(metering{})})...)
+	if err != nil {
+		return nil, newError(field, text, err)
+	}
+	return e, nil
+}
+
+// typeOf returns the type that a node gives, or nil if only running it can
+// tell.
+func typeOf(node ast.Node) reflect.Type {
+	switch t := node.Type(); {
+	case node.Nature().Nil:
+		return reflect.TypeFor[nilType]()
+	case t.Kind() == reflect.Interface:
+		return nil
+	default:
+		return t
+	}
+}
+
+type nilType struct{}
+
+// describe names a type as people who write expressions know it.
+func describe(t reflect.Type) string {
+	switch {
+	case t == nil || t == reflect.TypeFor[nilType]():
+		return "nil"
+	case t == bytesType:
+		return "bytes"
+	case t == durationType:
+		return "a duration"
+	case t == reflect.TypeFor[time.Time]():
+		return "a time"
+	}
+	switch t.Kind() {
+	case reflect.Bool:
+		return "true or false"
+	case reflect.String:
+		return "a string"
+	case reflect.Float32, reflect.Float64:
+		return "a number that may not be whole (int() makes it whole)"
+	case reflect.Slice, reflect.Array:
+		return "a list"
+	case reflect.Map:
+		return "a map"
+	case reflect.Struct, reflect.Pointer, reflect.Func:
+		return t.String()
+	default:
+		return "a number"
+	}
+}
+
+// inspector looks at what an expression names, and refuses what cannot be
+// bounded.
+type inspector struct {
+	needs needs
+	err   error
+}
+
+// Visit implements ast.Visitor.
+func (i *inspector) Visit(node *ast.Node) {
+	switch n := (*node).(type) {
+	case *ast.IdentifierNode:
+		i.needs |= fieldNeeds[n.Value]
+		if n.Value == "$env" {
+			i.refuse(n, "$env is not available here")
+		}
+	case *ast.BuiltinNode:
+		if !available(n.Name) {
+			i.refuse(n, "the function %s is not available here", n.Name)
+		}
+	case *ast.BinaryNode:
+		if _, isConstant := n.Right.(*ast.StringNode); n.Operator == "matches" && !isConstant {
+			i.refuse(n.Right, "the pattern of matches must be a text in quotes")
+		}
+	}
+}
+
+func (i *inspector) refuse(node ast.Node, format string, args ...any) {
+	if i.err == nil {
+		i.err = &file.Error{Location: node.Location(), Message: fmt.Sprintf(format, args...)}
+	}
+}

@@ -1,0 +1,157 @@
+package router
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/dustin/go-humanize"
+)
+
+const (
+	// slowTransfer is how long a transfer takes before anyone is told of its progress.
+	slowTransfer = 2 * time.Second
+	// progressInterval is the time between two lines about the same transfer.
+	progressInterval = 5 * time.Second
+	// copyBuffer is the size of the pieces in which a body is copied.
+	copyBuffer = 256 << 10
+)
+
+// Transfer is the state of one stream in transit.
+type Transfer struct {
+	ID          uint64
+	Source      string
+	Event, Name string // full event name, and the stream's name
+	Size        int64  // bytes, −1 when unknown
+	Done        int64  // bytes
+	Started     time.Time
+}
+
+// Transfers knows the streams in transit. The zero value is ready for use.
+type Transfers struct {
+	mu     sync.Mutex
+	active map[*transferWriter]struct{}
+}
+
+// List returns the streams in transit, oldest first.
+func (t *Transfers) List() []Transfer {
+	t.mu.Lock()
+	list := make([]Transfer, 0, len(t.active))
+	for w := range t.active {
+		transfer := w.transfer
+		transfer.Done = w.done.Load()
+		list = append(list, transfer)
+	}
+	t.mu.Unlock()
+	slices.SortFunc(list, func(a, b Transfer) int { return a.Started.Compare(b.Started) })
+	return list
+}
+
+// Slow tells whether the transfer has been under way for so long that a
+// person wants to see its progress.
+func (t Transfer) Slow() bool { return time.Since(t.Started) > slowTransfer }
+
+// begin notes a stream that goes into w until it is committed or aborted.
+func (t *Transfers) begin(info StreamInfo, w StreamWriter) StreamWriter {
+	tw := &transferWriter{list: t, next: w, transfer: Transfer{
+		ID: info.ID, Source: info.Source, Event: info.FullName(), Name: info.Name,
+		Size: info.Size, Started: time.Now(),
+	}}
+	t.mu.Lock()
+	if t.active == nil {
+		t.active = map[*transferWriter]struct{}{}
+	}
+	t.active[tw] = struct{}{}
+	t.mu.Unlock()
+	return tw
+}
+
+type transferWriter struct {
+	list     *Transfers
+	next     StreamWriter
+	transfer Transfer
+	done     atomic.Int64
+}
+
+func (w *transferWriter) Write(p []byte) (int, error) {
+	n, err := w.next.Write(p)
+	w.done.Add(int64(n))
+	return n, err
+}
+
+// ReadFrom lets a sink that can read straight into its own buffers do so.
+func (w *transferWriter) ReadFrom(r io.Reader) (int64, error) {
+	return copyBody(w.next, countingReader{r, &w.done})
+}
+
+func (w *transferWriter) Commit(ctx context.Context) error {
+	defer w.end()
+	return w.next.Commit(ctx)
+}
+
+func (w *transferWriter) Abort(cause error) {
+	defer w.end()
+	w.next.Abort(cause)
+}
+
+func (w *transferWriter) end() {
+	w.list.mu.Lock()
+	delete(w.list.active, w)
+	w.list.mu.Unlock()
+}
+
+// copyBody copies r into w, through w's own buffers where it has them.
+func copyBody(w io.Writer, r io.Reader) (int64, error) {
+	if rf, ok := w.(io.ReaderFrom); ok {
+		return rf.ReadFrom(r)
+	}
+	return io.CopyBuffer(w, r, make([]byte, copyBuffer))
+}
+
+type countingReader struct {
+	r    io.Reader
+	done *atomic.Int64
+}
+
+func (c countingReader) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.done.Add(int64(n))
+	return n, err
+}
+
+// logProgress logs a line about each slow transfer until stop is called.
+func (t *Transfers) logProgress(log *slog.Logger) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() {
+		tick := time.NewTicker(progressInterval)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+				for _, transfer := range t.List() {
+					if transfer.Slow() {
+						transfer.log(log)
+					}
+				}
+			}
+		}
+	})
+	return func() { cancel(); running.Wait() }
+}
+
+func (t Transfer) log(log *slog.Logger) {
+	done := humanize.IBytes(uint64(t.Done))
+	if t.Size > 0 {
+		done += " of " + humanize.IBytes(uint64(t.Size))
+	}
+	rate := float64(t.Done) / time.Since(t.Started).Seconds()
+	log.Info("transfer under way", "source", t.Source, "event", t.Event, "stream", t.Name,
+		"done", done, "rate", humanize.IBytes(uint64(rate))+"/s")
+}

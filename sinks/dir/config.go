@@ -1,0 +1,112 @@
+package dir
+
+import (
+	"log/slog"
+	"time"
+
+	"imbrouter/router"
+	"imbrouter/router/config"
+	"imbrouter/router/filter"
+)
+
+const (
+	ifExistsRename    = "rename"
+	ifExistsOverwrite = "overwrite"
+	ifExistsSkip      = "skip"
+	ifExistsFail      = "fail"
+
+	incompleteKeep   = "keep"
+	incompleteRemove = "remove"
+)
+
+// Config is the table of a dir sink.
+type Config struct {
+	// Path is the folder that streams land in, relative to the configuration
+	// file. It is made when it is missing, and must be on one file system with
+	// all that is in it. Required.
+	Path string `toml:"path"`
+	// Filename is an expression that gives the name of a stream's file; "/"
+	// makes folders. The name is made safe, see SafeName. Default "stream": the
+	// stream's own name, which for a file from a dir source is its relative
+	// path.
+	Filename string `toml:"filename"`
+	// Flatten makes no folders: "/" in a name is encoded as %2F. Default false.
+	Flatten bool `toml:"flatten"`
+	// IfExists says what becomes of a stream whose file exists already:
+	// "rename" gives it a number before the extension (report.2.csv),
+	// "overwrite" replaces the file, "skip" leaves the file and drops the
+	// stream, "fail" makes the stream fail for good. Default "rename".
+	IfExists string `toml:"if_exists"`
+	// IdleTimeout ends a stream as incomplete of which nothing has come for so
+	// long. Default "60s".
+	IdleTimeout config.Duration `toml:"idle_timeout"`
+	// MaxSize is the size of the largest stream that is taken; a larger one
+	// ends as incomplete. Default "10GiB".
+	MaxSize config.Size `toml:"max_size"`
+	// MinFree is how much of the disk is kept free: streams that would take
+	// of it fail, and incomplete files are removed before that. "0B" turns it
+	// off. Default "100MiB".
+	MinFree config.Size `toml:"min_free"`
+	// MaxOpen is how many streams may be open at once; each takes a file
+	// descriptor. More are refused. Default 256.
+	MaxOpen int `toml:"max_open"`
+	// Incomplete says what becomes of a stream that does not arrive whole:
+	// "keep" puts what came of it into .imbrouter/incomplete, with
+	// <name>.reason.txt beside it, "remove" deletes it. What did not fit on the
+	// disk is always deleted. Default "keep".
+	Incomplete string `toml:"incomplete"`
+	// IncompleteMaxAge is how long an incomplete file is kept. Default "168h",
+	// 7 days.
+	IncompleteMaxAge config.Duration `toml:"incomplete_max_age"`
+	// IncompleteMaxSize is the size of all incomplete files together, 8 KiB
+	// added for each; the oldest are removed first. Default "1GiB".
+	IncompleteMaxSize config.Size `toml:"incomplete_max_size"`
+
+	name *filter.Name
+}
+
+// NewConfig returns a Config with the defaults.
+func NewConfig() *Config {
+	return &Config{
+		Filename: "stream", IfExists: ifExistsRename,
+		IdleTimeout: config.Duration(time.Minute), MaxSize: 10 << 30, MinFree: 100 << 20, MaxOpen: 256,
+		Incomplete: incompleteKeep, IncompleteMaxAge: config.Duration(7 * 24 * time.Hour), IncompleteMaxSize: 1 << 30,
+	}
+}
+
+// Check implements config.Part.
+func (c *Config) Check(check *config.Check) {
+	if c.Path == "" {
+		check.Missing("path")
+	}
+	c.Path = check.Path(c.Path)
+	var err error
+	c.name, err = filter.CompileName(c.Filename)
+	check.Expression("filename", err)
+	check.OneOf("if_exists", c.IfExists, ifExistsRename, ifExistsOverwrite, ifExistsSkip, ifExistsFail)
+	check.OneOf("incomplete", c.Incomplete, incompleteKeep, incompleteRemove)
+	if c.IdleTimeout <= 0 {
+		check.Errorf("idle_timeout", "must be longer than 0s")
+	}
+	if c.MaxSize < 1 {
+		check.Errorf("max_size", "must be at least 1B")
+	}
+	if c.MaxOpen < 1 {
+		check.Errorf("max_open", "must be at least 1")
+	}
+	if c.IncompleteMaxAge <= 0 {
+		check.Errorf("incomplete_max_age", "must be longer than 0s")
+	}
+}
+
+// Traffic implements config.Part.
+func (c *Config) Traffic() config.Traffic { return config.Traffic{Folder: c.Path} }
+
+// Build implements config.Sink.
+func (c *Config) Build(env router.Env) (router.Sink, error) {
+	log := env.Log
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	return &sink{config: *c, log: log, open: map[*stream]struct{}{}}, nil
+}

@@ -1,0 +1,101 @@
+package dir
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"imbrouter/router"
+	"imbrouter/router/config"
+)
+
+// noSource makes a configuration complete.
+type noSource struct{}
+
+func (noSource) Check(*config.Check)                     {}
+func (noSource) Traffic() config.Traffic                 { return config.Traffic{} }
+func (noSource) Build(router.Env) (router.Source, error) { return nil, nil }
+
+// parse reads a configuration in that folder, with table as that of the sink.
+func parse(folder, table string) (*config.Config, error) {
+	kinds := config.Kinds{
+		Sources: map[string]func() config.Source{"none": func() config.Source { return new(noSource) }},
+		Sinks:   map[string]func() config.Sink{"dir": func() config.Sink { return NewConfig() }},
+	}
+	text := "[sinks.inbox]\ntype = \"dir\"\n" + table + `
+[sources.none]
+type = "none"
+[routes.all]
+from = ["none"]
+to = ["inbox"]
+`
+	return config.Parse(filepath.Join(folder, "router.toml"), []byte(text), kinds)
+}
+
+func TestConfig(t *testing.T) {
+	folder := t.TempDir()
+	parsed, err := parse(folder, `
+path = "received"
+filename = 'event + "/" + stream'
+flatten = true
+if_exists = "fail"
+idle_timeout = "5s"
+max_size = "1MiB"
+min_free = "0B"
+max_open = 3
+incomplete = "remove"
+incomplete_max_age = "24h"
+incomplete_max_size = "10MiB"
+`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	part := parsed.Sinks["inbox"]
+	path := filepath.Join(folder, "received")
+	if got := part.Traffic(); got.Folder != path || got.Connection != "" {
+		t.Errorf("Traffic = %+v", got)
+	}
+	s, err := part.Build(router.Env{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Lstat(path); err == nil {
+		t.Error("the folder was made before Open")
+	}
+	opener := s.(router.Opener)
+	if err := opener.Open(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if err := land(s, "a", []byte("x"), 1); err != nil {
+		t.Error(err)
+	}
+	if err := opener.Close(); err != nil {
+		t.Error(err)
+	}
+	if got, err := os.ReadFile(filepath.Join(path, "files%2Fa")); err != nil || string(got) != "x" {
+		t.Errorf("landed %q, %v", got, err)
+	}
+}
+
+func TestConfigErrors(t *testing.T) {
+	tests := []struct{ table, want string }{
+		{"", `"path"`},
+		{"path = \"\"", "path"},
+		{"path = \"a\"\nfilename = 'stram'", "stram"},
+		{"path = \"a\"\nfilename = '1'", "filename"},
+		{"path = \"a\"\nif_exists = \"renam\"", `"renam"`},
+		{"path = \"a\"\nincomplete = \"no\"", `"no"`},
+		{"path = \"a\"\nidle_timeout = \"0s\"", "idle_timeout"},
+		{"path = \"a\"\nmax_size = \"0B\"", "max_size"},
+		{"path = \"a\"\nmax_open = 0", "max_open"},
+		{"path = \"a\"\nincomplete_max_age = \"0s\"", "incomplete_max_age"},
+	}
+	for _, test := range tests {
+		_, err := parse(t.TempDir(), test.table)
+		if err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%q: error %v does not tell %s", test.table, err, test.want)
+		}
+	}
+}

@@ -1,0 +1,69 @@
+package dir
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+
+	"imbrouter/router/failpoint"
+)
+
+// A disk is what it takes to land a file, inside one folder. Names are
+// slash-separated and relative to it. It is an interface so that tests can let
+// each operation fail.
+type disk interface {
+	// Create makes a new file; fs.ErrExist when there is one.
+	Create(name string) (file, error)
+	// Publish gives the file of partial a name of its own. An existing name is
+	// never overwritten: fs.ErrExist. The partial name may or may not be gone
+	// afterwards.
+	Publish(partial, name string) error
+	// Rename moves a file to a name whether that exists or not.
+	Rename(partial, name string) error
+	// SyncDir makes the names in a folder durable.
+	SyncDir(name string) error
+	// Free returns how many bytes this user may still write.
+	Free() (int64, error)
+}
+
+// A file is the part of *os.File that a stream is written with.
+type file interface {
+	io.Writer
+	Sync() error
+	Close() error
+}
+
+// rootDisk is the disk of an os.Root, which lets no name and no symbolic link
+// lead out of it.
+type rootDisk struct{ *os.Root }
+
+func (d rootDisk) Create(name string) (file, error) {
+	return d.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+}
+
+func (d rootDisk) Publish(partial, name string) error {
+	err := d.Link(partial, name)
+	if err == nil || errors.Is(err, fs.ErrExist) || !hasNoLinks(err) {
+		return err
+	}
+	return renameNew(d.Root, partial, name)
+}
+
+func (d rootDisk) SyncDir(name string) error { return syncDir(d.Root, name) }
+
+func (d rootDisk) Free() (int64, error) { return freeSpace(d.Root) }
+
+// step is called after each step of the life of a file, so that a crash can
+// be tried there. The steps are the constants below.
+var step = func(name string) { failpoint.Reach("receive", name) }
+
+const (
+	stepCreated   = "created"    // the partial file is there
+	stepWritten   = "written"    // some bytes more are in it
+	stepSynced    = "synced"     // its contents are durable
+	stepPublished = "published"  // it has its final name
+	stepDirSynced = "dir-synced" // the final name is durable
+	stepLanded    = "landed"     // the partial name is gone
+	stepKept      = "kept"       // an incomplete file was moved, its reason is not written
+)

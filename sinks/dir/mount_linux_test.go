@@ -1,0 +1,202 @@
+package dir
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
+
+	"imbrouter/router"
+)
+
+// mountTmpfs returns a new file system with the given limits.
+func mountTmpfs(t *testing.T, options string) string {
+	t.Helper()
+	if os.Getuid() != 0 {
+		t.Skip("mounting needs root")
+	}
+	path := filepath.Join(t.TempDir(), "disk")
+	if err := os.Mkdir(path, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mount("none", path, "tmpfs", 0, options); err != nil {
+		t.Skip("no tmpfs can be mounted here:", err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(path, unix.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+	return path
+}
+
+// wholeOrNothing checks that no file under a final name is anything but the
+// given contents.
+func wholeOrNothing(t *testing.T, s *testSink, contents string) {
+	t.Helper()
+	for name, got := range s.files(t) {
+		if got != contents {
+			t.Errorf("%q has %d bytes, want %d", name, len(got), len(contents))
+		}
+	}
+}
+
+func TestDiskFull(t *testing.T) {
+	tests := []struct{ name, minFree string }{{"ENOSPC", "0"}, {"min_free", "200000"}}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			s := openAt(t, filepath.Join(mountTmpfs(t, "size=1m"), "received"), func(c *Config) {
+				if _, err := fmt.Sscan(test.minFree, &c.MinFree); err != nil {
+					t.Fatal(err)
+				}
+			})
+			contents := strings.Repeat("x", 200_000)
+			landed := 0
+			var full error
+			for ; full == nil && landed < 10; landed++ {
+				full = s.send(fmt.Sprint(landed), contents)
+			}
+			if !errors.Is(full, router.ErrUnavailable) {
+				t.Fatalf("after %d files: %v", landed, full)
+			}
+			for range 3 {
+				if err := s.send("more", contents); !errors.Is(err, router.ErrUnavailable) {
+					t.Errorf("on the full disk: %v", err)
+				}
+			}
+			wholeOrNothing(t, s, contents)
+			if got := s.partials(t); len(got) > 0 {
+				t.Errorf("left over: %d files", len(got))
+			}
+			if err := os.Remove(filepath.Join(s.path, "0")); err != nil {
+				t.Fatal(err)
+			}
+			s.mustSend(t, "more", contents)
+			wholeOrNothing(t, s, contents)
+		})
+	}
+}
+
+func TestInodesFull(t *testing.T) {
+	s := openAt(t, filepath.Join(mountTmpfs(t, "size=1m,nr_inodes=12"), "received"), nil)
+	var full error
+	for i := 0; full == nil && i < 20; i++ {
+		full = s.send(fmt.Sprint("dir/", i), "x")
+	}
+	if !errors.Is(full, unix.ENOSPC) || !errors.Is(full, router.ErrUnavailable) {
+		t.Fatalf("without inodes: %v", full)
+	}
+	wholeOrNothing(t, s, "x")
+	for range 3 {
+		if err := s.send("dir/more", "x"); !errors.Is(err, router.ErrUnavailable) {
+			t.Errorf("without inodes: %v", err)
+		}
+	}
+	// On tmpfs a second name takes an inode as well.
+	if err := errors.Join(os.Remove(filepath.Join(s.path, "dir/0")), os.Remove(filepath.Join(s.path, "dir/1"))); err != nil {
+		t.Fatal(err)
+	}
+	s.mustSend(t, "dir/more", "x")
+	wholeOrNothing(t, s, "x")
+}
+
+func TestReadOnlyRemount(t *testing.T) {
+	disk := mountTmpfs(t, "size=1m")
+	s := openAt(t, filepath.Join(disk, "received"), nil)
+	s.mustSend(t, "before", "x")
+	whole := s.begin(t, "whole")
+	if err := whole.Commit(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	remount := func(flags uintptr) {
+		t.Helper()
+		if err := unix.Mount("", disk, "", unix.MS_REMOUNT|flags, ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	remount(unix.MS_RDONLY)
+	for range 2 {
+		if err := s.send("during", "x"); !errors.Is(err, unix.EROFS) || !errors.Is(err, router.ErrUnavailable) {
+			t.Errorf("on the read-only disk: %v", err)
+		}
+	}
+	remount(0)
+	s.mustSend(t, "after", "x")
+	if diff := cmp.Diff(map[string]string{"before": "x", "whole": "", "after": "x"}, s.files(t)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestPowerCut takes the power from a file system after each acknowledgement,
+// and looks at what it has when it is mounted again.
+func TestPowerCut(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("mounting needs root")
+	}
+	image, disk := filepath.Join(t.TempDir(), "image"), filepath.Join(t.TempDir(), "disk")
+	if err := errors.Join(os.WriteFile(image, nil, 0o644), os.Truncate(image, 16<<20), os.Mkdir(disk, 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	if output, err := exec.Command("mkfs.ext4", "-q", image).CombinedOutput(); err != nil {
+		t.Skipf("mkfs.ext4: %v %s", err, output)
+	}
+	mount := func() {
+		t.Helper()
+		if output, err := exec.Command("mount", "-o", "loop", image, disk).CombinedOutput(); err != nil {
+			t.Skipf("no loop device can be mounted here: %v %s", err, output)
+		}
+	}
+	unmount := func() {
+		t.Helper()
+		if err := unix.Unmount(disk, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mount()
+	t.Cleanup(func() { _ = unix.Unmount(disk, unix.MNT_DETACH) })
+	path := filepath.Join(disk, "new", "received") // its folders are new as well
+	want := map[string]string{}
+	for i := range 4 {
+		s := build(t, path, nil)
+		if err := s.Open(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		name := fmt.Sprintf("dir%d/sub/file", i)
+		want[name] = strings.Repeat(fmt.Sprint(i), 100_000)
+		s.mustSend(t, name, want[name])
+		cut := s.begin(t, "cut")
+		if _, err := cut.Write(make([]byte, directSize)); err != nil {
+			t.Fatal(err)
+		}
+		powerOff(t, disk)
+		cut.Abort(errCutOff)
+		_ = s.Close()
+		unmount()
+		mount()
+		if diff := cmp.Diff(want, s.files(t)); diff != "" {
+			t.Fatalf("after power cut %d (- lost, + not acknowledged): %.2000s", i, diff)
+		}
+	}
+}
+
+// powerOff makes an ext4 file system forget what it has not written to its
+// device.
+func powerOff(t *testing.T, disk string) {
+	t.Helper()
+	const ioctlShutdown, noLogFlush = 0x8004587d, 2 // EXT4_IOC_SHUTDOWN, EXT4_GOING_FLAGS_NOLOGFLUSH
+	dir, err := os.Open(disk)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dir.Close()
+	if err := unix.IoctlSetPointerInt(int(dir.Fd()), ioctlShutdown, noLogFlush); err != nil {
+		t.Skip("the file system cannot be shut down:", err)
+	}
+}

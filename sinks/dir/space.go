@@ -1,0 +1,75 @@
+package dir
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/dustin/go-humanize"
+
+	"imbrouter/router"
+)
+
+// lookEvery is how many bytes are written between two looks at the free space.
+const lookEvery = 16 << 20
+
+// errMinFree says that min_free stands in the way.
+var errMinFree = errors.New("the disk is nearly full")
+
+// space keeps some of the disk free. It remembers what it saw free, but no
+// shortage.
+type space struct {
+	folder *folder
+	keep   int64 // bytes; 0 turns it off
+
+	mu   sync.Mutex
+	left int64 // bytes that may be written before the next look
+}
+
+// take asks for room for n bytes that are written next.
+func (s *space) take(n int64) error {
+	if s.keep == 0 {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.left < n {
+		available, err := s.look(n)
+		if err != nil {
+			return err
+		}
+		s.left = min(available, n+lookEvery)
+	}
+	s.left -= n
+	return nil
+}
+
+// room asks whether a stream of n bytes would fit, without taking the room.
+func (s *space) room(n int64) error {
+	if s.keep == 0 {
+		return nil
+	}
+	_, err := s.look(n)
+	return err
+}
+
+// look returns how many bytes may be written, at least n. Incomplete files
+// give way for them.
+func (s *space) look(n int64) (int64, error) {
+	free, err := s.folder.disk.Free()
+	if err != nil {
+		return 0, err
+	}
+	if free-s.keep < n {
+		s.folder.incomplete.giveWay(n - (free - s.keep))
+		if free, err = s.folder.disk.Free(); err != nil {
+			return 0, err
+		}
+	}
+	if free-s.keep < n {
+		return 0, fmt.Errorf("%w: %w: %s are free at %q, %s are needed and min_free keeps %s",
+			router.ErrUnavailable, errMinFree, humanize.IBytes(uint64(max(free, 0))), s.folder.root.Name(),
+			humanize.IBytes(uint64(n)), humanize.IBytes(uint64(s.keep)))
+	}
+	return free - s.keep, nil
+}

@@ -1,0 +1,229 @@
+package dir
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"imbrouter/router"
+	"imbrouter/router/config"
+)
+
+const (
+	// gatherSize is how much of small writes is gathered before it is written.
+	gatherSize = 64 << 10
+	// directSize is the size from which a write goes to the file at once:
+	// copying it would cost more than the system call.
+	directSize = 16 << 10
+)
+
+var (
+	errIdle      = errors.New("the stream was silent for too long")
+	errCommitted = errors.New("the stream has been committed")
+)
+
+var gatherBuffers = sync.Pool{New: func() any { return new([gatherSize]byte) }}
+
+// stream is one incoming stream: a partial file that becomes a whole one or
+// none.
+type stream struct {
+	sink  *sink
+	info  router.StreamInfo
+	name  string // by the filename expression
+	begun time.Time
+
+	mu      sync.Mutex // against the idle timer and sink.Close
+	folder  *folder
+	file    file
+	partial string
+	gather  []byte // of a buffer of gatherSize; nil when nothing was gathered
+	size    int64
+	active  time.Time // of the last write
+	idle    *time.Timer
+	ended   error // nil while the stream is open
+}
+
+// create makes the partial file and starts the clock.
+func (w *stream) create() error {
+	if err := w.folder.space.room(max(w.info.Size, 0)); err != nil {
+		return unavailable(err)
+	}
+	var err error
+	if w.file, w.partial, err = w.folder.create(w.name); err != nil {
+		return unavailable(err)
+	}
+	step(stepCreated)
+	w.active = time.Now()
+	w.sink.timers.Add(1)
+	w.idle = time.AfterFunc(time.Duration(w.sink.config.IdleTimeout), w.checkIdle)
+	return nil
+}
+
+// Write implements router.StreamWriter.
+func (w *stream) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.ended != nil {
+		return 0, w.ended
+	}
+	if err := w.put(p); err != nil {
+		return 0, w.fail(err)
+	}
+	w.active = time.Now()
+	return len(p), nil
+}
+
+func (w *stream) put(p []byte) error {
+	if largest := w.sink.config.MaxSize; w.size+int64(len(p)) > int64(largest) {
+		return tooLarge(largest)
+	}
+	if err := w.folder.space.take(int64(len(p))); err != nil {
+		return err
+	}
+	w.size += int64(len(p))
+	if len(p) >= directSize || len(w.gather)+len(p) > gatherSize {
+		if err := w.flush(); err != nil {
+			return err
+		}
+	}
+	if len(p) >= directSize {
+		return w.write(p)
+	}
+	if w.gather == nil {
+		w.gather = gatherBuffers.Get().(*[gatherSize]byte)[:0]
+	}
+	w.gather = append(w.gather, p...)
+	return nil
+}
+
+// flush writes what was gathered.
+func (w *stream) flush() error {
+	if w.gather == nil {
+		return nil
+	}
+	err := w.write(w.gather)
+	gatherBuffers.Put((*[gatherSize]byte)(w.gather[:gatherSize]))
+	w.gather = nil
+	return err
+}
+
+func (w *stream) write(p []byte) error {
+	if _, err := w.file.Write(p); err != nil {
+		return err
+	}
+	step(stepWritten)
+	return nil
+}
+
+// Commit implements router.StreamWriter: the file is durable under its final
+// name when it returns nil. It does not wait for anybody but the disk, so it
+// needs no context.
+func (w *stream) Commit(context.Context) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.ended != nil {
+		return w.ended
+	}
+	if err := w.sync(); err != nil {
+		return w.fail(err)
+	}
+	name, err := w.folder.land(w.partial, SafeName(w.name, w.sink.config.Flatten), w.sink.config.IfExists)
+	if err != nil && !errors.Is(err, errSkipped) {
+		return w.fail(err)
+	}
+	// A partial name that cannot be removed is swept later.
+	_ = w.folder.removePartial(w.partial)
+	step(stepLanded)
+	w.end(errCommitted)
+	message := "file received"
+	if err != nil {
+		message = "file exists already, the received one is dropped"
+	}
+	w.sink.log.Info(message, "path", w.folder.abs(name), "size", w.size,
+		"event", shown(w.info.FullName()), "stream", shown(w.info.Name))
+	return nil
+}
+
+// sync makes the contents durable. After a failed fsync nobody knows what is
+// on disk and a second one may falsely succeed, so there is none.
+func (w *stream) sync() error {
+	if err := w.flush(); err != nil {
+		return err
+	}
+	if err := w.file.Sync(); err != nil {
+		return err
+	}
+	file := w.file
+	w.file = nil
+	if err := file.Close(); err != nil {
+		return err
+	}
+	step(stepSynced)
+	return nil
+}
+
+// Abort implements router.StreamWriter.
+func (w *stream) Abort(cause error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.ended == nil {
+		w.fail(cause)
+	}
+}
+
+// checkIdle is what the idle timer calls.
+func (w *stream) checkIdle() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.ended == nil {
+		limit := time.Duration(w.sink.config.IdleTimeout)
+		if rest := limit - time.Since(w.active); rest > 0 {
+			w.idle.Reset(rest)
+			return
+		}
+		w.fail(fmt.Errorf("%w: idle_timeout is %v", errIdle, limit))
+	}
+	w.sink.timers.Done()
+}
+
+// fail ends the stream as incomplete, for the given cause, and returns the
+// error that its caller gets. w.mu is held.
+func (w *stream) fail(cause error) error {
+	policy := w.sink.config.Incomplete
+	flushErr := w.flush()
+	if isFull(cause) || isFull(flushErr) || errors.Is(cause, errMinFree) {
+		policy = incompleteRemove // what is kept would keep the disk full
+	}
+	if w.file != nil {
+		_ = w.file.Close() // it is not whole, whatever this says
+	}
+	cause = unavailable(cause)
+	kept, err := w.folder.setAside(w.partial, w.name, w.reasonText(cause), policy)
+	w.end(cause)
+	w.sink.logIncomplete(w.folder, kept, err, "stream", shown(w.info.Name), "event", shown(w.info.FullName()),
+		"size", w.size, "error", cause)
+	return cause
+}
+
+// end lets go of all that an open stream holds but its file. w.mu is held.
+func (w *stream) end(err error) {
+	w.ended = err
+	if w.idle.Stop() {
+		w.sink.timers.Done()
+	}
+	w.sink.release(w)
+}
+
+// unavailable marks an error that is about the disk and not about the stream.
+func unavailable(err error) error {
+	if isDown(err) {
+		return fmt.Errorf("%w: %w", router.ErrUnavailable, err)
+	}
+	return err
+}
+
+func tooLarge(limit config.Size) error {
+	return router.Permanent(fmt.Errorf("the stream is larger than max_size, %v", limit))
+}

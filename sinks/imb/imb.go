@@ -1,0 +1,214 @@
+// Package imb is the sink that publishes on an IMB hub: signals as they are,
+// and streams as streams with ids of their own.
+//
+//	[sinks.broadcast]
+//	type = "imb"
+//	connection = "local"
+//	event = "files"
+//
+// A signal is acknowledged when the bounded queue of the sink's own connection
+// has it; a stream when the hub has taken its tail, which a Flush confirms. A
+// hub that is away makes streams fail with router.ErrUnavailable at once, so
+// that a file stays where it is, and lets signals wait in the queue.
+package imb
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+	"time"
+
+	"imbrouter/imb"
+	"imbrouter/imb/wire"
+	"imbrouter/router"
+)
+
+// closeTimeout is how long queued signals may take to leave when the router stops.
+const closeTimeout = 5 * time.Second
+
+type sink struct {
+	config     Config
+	connection router.Connection
+	echoes     *router.Echoes
+	log        *slog.Logger
+	client     *imb.Client
+
+	mu     sync.Mutex
+	events map[string]*imb.Event // published, by full name
+	alone  map[string]bool       // events of which it was told that nobody subscribes
+}
+
+// Open implements router.Opener. It begins to connect; a hub that is away is
+// waited for in the background.
+func (s *sink) Open(ctx context.Context) error {
+	o := s.connection.Options
+	o.SendQueue = int(s.config.Queue)
+	o.Log = s.log
+	o.Retry = true
+	client, err := imb.Connect(ctx, o)
+	if err != nil {
+		return fmt.Errorf("connection %q: %w", s.connection.Name, err)
+	}
+	s.client = client
+	if s.config.Event != "" { // so that the hub can tell in time whether anyone listens
+		_, err = s.event(s.connection.Options.Federation, s.config.Event)
+	}
+	return err
+}
+
+// Close implements router.Opener.
+func (s *sink) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	return s.client.Close(ctx)
+}
+
+// destination returns where a message with that event name goes.
+func (s *sink) destination(federation, event string, redirected bool) (*imb.Event, error) {
+	if !redirected {
+		federation = s.connection.Options.Federation
+	}
+	if s.config.Event != "" {
+		event = s.config.Event
+	}
+	if event == "" {
+		return nil, router.Permanent(errors.New("the message has no event name: give the sink an `event`, or the route a `set.event`"))
+	}
+	return s.event(federation, event)
+}
+
+// event returns a published event. Names may be computed from messages, so
+// their number has a limit.
+func (s *sink) event(federation, event string) (*imb.Event, error) {
+	full := router.FullName(federation, event)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if e, ok := s.events[full]; ok {
+		return e, nil
+	}
+	if len(s.events) >= s.config.MaxEvents {
+		return nil, router.Permanent(fmt.Errorf("event %q: the sink publishes %d events already, and `max_events` allows no more",
+			full, len(s.events)))
+	}
+	e := s.client.FullEvent(full)
+	if err := e.Publish(); err != nil {
+		return nil, fmt.Errorf("publish %q: %w", full, err)
+	}
+	s.events[full] = e
+	return e, nil
+}
+
+// Signal implements router.Sink.
+func (s *sink) Signal(ctx context.Context, m router.Signal) error {
+	e, err := s.destination(m.Federation, m.Event, m.Redirected)
+	if err != nil {
+		return err
+	}
+	if s.config.WhenDown == "fail" && s.client.State() != imb.Connected {
+		return unavailable(s.connection, imb.ErrNotConnected)
+	}
+	if m.Relayed {
+		s.echoes.Relaying(s.connection.Hub, e.Name(), m.Kind, m.Flags, m.Tick, m.Data)
+	}
+	err = e.Send(ctx, imb.Message{Kind: m.Kind, Flags: m.Flags, Tick: m.Tick, Data: m.Data})
+	switch {
+	case errors.Is(err, wire.ErrTooLarge), errors.Is(err, imb.ErrStreamKind):
+		return router.Permanent(fmt.Errorf("signal on %q: %w", e.Name(), err))
+	case err != nil:
+		return fmt.Errorf("signal on %q: %w", e.Name(), err)
+	}
+	return nil
+}
+
+// Stream implements router.Sink.
+func (s *sink) Stream(ctx context.Context, info router.StreamInfo) (router.StreamWriter, error) {
+	e, err := s.destination(info.Federation, info.Event, info.Redirected)
+	if err != nil {
+		return nil, err
+	}
+	o := imb.StreamOptions{
+		ChunkSize: int(s.config.ChunkSize), Flags: info.Flags, Tick: info.Tick, AllowEndMagic: !s.config.PyimbSafe,
+	}
+	if info.Relayed {
+		o.OnID = func(id int32) {
+			s.echoes.Relaying(s.connection.Hub, e.Name(), wire.StreamHeader, info.Flags, info.Tick, wire.AppendInt32(nil, id))
+		}
+	}
+	out, err := e.OpenStream(ctx, info.Name, o)
+	if err != nil {
+		return nil, s.streamError(e, info, err)
+	}
+	return &stream{sink: s, event: e, info: info, out: out}, nil
+}
+
+func (s *sink) streamError(e *imb.Event, info router.StreamInfo, err error) error {
+	switch {
+	case errors.Is(err, imb.ErrNotConnected), errors.Is(err, imb.ErrDisconnected):
+		return unavailable(s.connection, err)
+	case errors.Is(err, wire.ErrTooLarge):
+		return router.Permanent(fmt.Errorf("stream %q on %q: %w", info.Name, e.Name(), err))
+	}
+	return fmt.Errorf("stream %q on %q: %w", info.Name, e.Name(), err)
+}
+
+func unavailable(c router.Connection, err error) error {
+	return fmt.Errorf("%w: hub of connection %q: %w", router.ErrUnavailable, c.Name, err)
+}
+
+// stream is one outgoing stream.
+type stream struct {
+	sink  *sink
+	event *imb.Event
+	info  router.StreamInfo
+	out   *imb.OutStream
+}
+
+func (w *stream) Write(p []byte) (int, error) {
+	n, err := w.out.Write(p)
+	if err != nil {
+		err = w.sink.streamError(w.event, w.info, err)
+	}
+	return n, err
+}
+
+// ReadFrom reads straight into the frames. It passes an error of r on as it is.
+func (w *stream) ReadFrom(r io.Reader) (int64, error) {
+	n, err := w.out.ReadFrom(r)
+	if errors.Is(err, imb.ErrDisconnected) {
+		err = w.sink.streamError(w.event, w.info, err)
+	}
+	return n, err
+}
+
+// Commit sends the tail, and returns nil when the hub has taken it.
+func (w *stream) Commit(ctx context.Context) error {
+	if err := w.out.Close(ctx); err != nil {
+		return w.sink.streamError(w.event, w.info, err)
+	}
+	if err := w.sink.client.Flush(ctx); err != nil {
+		return w.sink.streamError(w.event, w.info, fmt.Errorf("sent, but not confirmed: %w", err))
+	}
+	w.sink.warnIfAlone(w.event, w.info)
+	return nil
+}
+
+func (w *stream) Abort(error) { w.out.Abort() }
+
+// warnIfAlone says once that nobody subscribes to an event, and once that
+// somebody does again.
+func (s *sink) warnIfAlone(e *imb.Event, info router.StreamInfo) {
+	alone := !e.HasSubscribers()
+	s.mu.Lock()
+	changed := s.alone[e.Name()] != alone
+	s.alone[e.Name()] = alone
+	s.mu.Unlock()
+	switch {
+	case changed && alone:
+		s.log.Warn("sent to nobody: the hub knows no subscriber of the event", "event", e.Name(), "stream", info.Name)
+	case changed:
+		s.log.Info("the event has subscribers again", "event", e.Name())
+	}
+}

@@ -1,0 +1,80 @@
+// Package log is the sink that writes a line to the program's log for each
+// signal and each stream. It is for looking at what a route carries.
+//
+//	[sinks.print]
+//	type = "log"
+//	level = "info"   # debug | info | warn | error
+package log
+
+import (
+	"context"
+	"log/slog"
+
+	"imbrouter/imb/wire"
+	"imbrouter/router"
+	"imbrouter/router/config"
+)
+
+// Config is the table of a log sink.
+type Config struct {
+	// Level is that of the lines: "debug", "info", "warn" or "error". Default "info".
+	Level string `toml:"level"`
+
+	level slog.Level
+}
+
+// NewConfig returns a Config with the defaults.
+func NewConfig() *Config { return &Config{Level: "info"} }
+
+// Check implements config.Part.
+func (c *Config) Check(check *config.Check) {
+	check.OneOf("level", c.Level, "debug", "info", "warn", "error")
+	// An unknown name has been reported: the zero level serves until then.
+	_ = c.level.UnmarshalText([]byte(c.Level))
+}
+
+// Traffic implements config.Part: nothing flows on.
+func (c *Config) Traffic() config.Traffic { return config.Traffic{} }
+
+// Build implements config.Sink.
+func (c *Config) Build(env router.Env) (router.Sink, error) {
+	return &sink{log: env.Log, level: c.level}, nil
+}
+
+type sink struct {
+	log   *slog.Logger
+	level slog.Level
+}
+
+func (s *sink) Signal(ctx context.Context, m router.Signal) error {
+	if s.log.Enabled(ctx, s.level) {
+		s.log.Log(ctx, s.level, "signal", "event", m.FullName(), "kind", m.Kind.String(),
+			"data", wire.Describe(m.Kind, m.Data))
+	}
+	return nil
+}
+
+func (s *sink) Stream(_ context.Context, info router.StreamInfo) (router.StreamWriter, error) {
+	return &stream{sink: s, info: info}, nil
+}
+
+type stream struct {
+	sink *sink
+	info router.StreamInfo
+	size int64
+}
+
+func (s *stream) Write(p []byte) (int, error) {
+	s.size += int64(len(p))
+	return len(p), nil
+}
+
+func (s *stream) Commit(ctx context.Context) error {
+	s.sink.log.Log(ctx, s.sink.level, "stream", "event", s.info.FullName(), "stream", s.info.Name, "size", s.size)
+	return nil
+}
+
+func (s *stream) Abort(cause error) {
+	s.sink.log.Log(context.Background(), s.sink.level, "stream cut off",
+		"event", s.info.FullName(), "stream", s.info.Name, "size", s.size, "error", cause)
+}

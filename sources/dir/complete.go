@@ -1,0 +1,47 @@
+package dir
+
+import (
+	"os"
+	"time"
+)
+
+// writers is what is known of the programs that have a file open for writing.
+type writers int
+
+const (
+	unknownWriters writers = iota
+	noWriter
+	someWriter
+)
+
+// firstLook is the pause before a file that was not complete is looked at
+// again. It doubles each time, up to the settle time.
+const firstLook = 5 * time.Millisecond
+
+// incomplete returns how long to wait before the next look at a file that may
+// not be whole yet, and 0 when it is. It goes by the best evidence there is:
+//
+//  1. the kernel knows whether a writer has it open (a read lease);
+//  2. else, it has not changed for the settle time.
+//
+// A close that inotify saw would stand between the two; fsnotify does not pass
+// it on. A file that was renamed in is whole at once by the first.
+//
+// Time is that of the monotonic clock since a change was last noticed. What the
+// file's own time says, and jumps of the system's, make no difference.
+func (d *delivery) incomplete(f *os.File, e edition, looks int) time.Duration {
+	switch d.writers(f) {
+	case noWriter:
+		return 0
+	case someWriter:
+		return lookAgain(looks, d.settle)
+	default:
+		return max(d.settle-time.Since(e.since), 0)
+	}
+}
+
+// lookAgain returns the pause before the next look at a file that has been
+// found incomplete so many times.
+func lookAgain(looks int, settle time.Duration) time.Duration {
+	return min(firstLook<<min(looks, 20), max(settle, firstLook))
+}

@@ -1,0 +1,125 @@
+package dir
+
+import (
+	"path/filepath"
+	"time"
+
+	"github.com/bmatcuk/doublestar/v4"
+
+	"imbrouter/router"
+	"imbrouter/router/config"
+)
+
+// Values of the key "after".
+const (
+	afterMove   = "move"
+	afterDelete = "delete"
+	afterKeep   = "keep"
+)
+
+// Limits of the configuration.
+const (
+	minInterval = 100 * time.Millisecond // of poll_interval
+	minRescan   = time.Second
+	maxParallel = 64
+)
+
+// Config is the table of a dir source.
+type Config struct {
+	// Path is the folder to watch, relative to the configuration file. It is
+	// made when it does not exist. Required.
+	Path string `toml:"path"`
+	// Include are glob patterns, with "**" for any number of folders, of what
+	// is sent. They are matched with the path relative to the folder; a pattern
+	// without a slash is matched with the file's name alone, in every folder.
+	// Default ["**"].
+	Include []string `toml:"include"`
+	// Exclude are patterns of what is left alone. A folder that matches is left
+	// out with all that is in it. Names that begin with a dot, and the folders
+	// sent and failed, are always left alone. Default [].
+	Exclude []string `toml:"exclude"`
+	// Recursive says that folders in the folder count too. Symbolic links are
+	// never followed. Default true.
+	Recursive bool `toml:"recursive"`
+	// Settle is how long a file must not have changed before it is sent, where
+	// the system cannot tell that its writer has closed it: files of another
+	// user, network file systems, systems other than Linux. Default "500ms".
+	Settle config.Duration `toml:"settle"`
+	// Watch says how new files are noticed: "inotify" by the events of the
+	// system (also where they have another name), "poll" by looking every
+	// poll_interval, "auto" by events where they work. Default "auto".
+	Watch string `toml:"watch"`
+	// PollInterval is the time between two looks when polling, at least
+	// "100ms". Default "2s".
+	PollInterval config.Duration `toml:"poll_interval"`
+	// Rescan is the time between two looks at the whole folder in spite of
+	// events, which can get lost, at least "1s". Default "30s".
+	Rescan config.Duration `toml:"rescan"`
+	// After is what becomes of a file that was sent: "move" to the folder sent,
+	// "delete", or "keep" it and remember. Default "move".
+	After string `toml:"after"`
+	// Parallel is how many files are sent at once, from 1 to 64. Default 4.
+	Parallel int `toml:"parallel"`
+	// MaxAttempts is how often a file is tried that its destination fails to
+	// take, before it is moved to the folder failed. Attempts while the
+	// destination is away do not count. Default 10.
+	MaxAttempts int `toml:"max_attempts"`
+}
+
+// NewConfig returns a Config with the defaults.
+func NewConfig() *Config {
+	return &Config{
+		Include: []string{"**"}, Recursive: true,
+		Settle: config.Duration(500 * time.Millisecond),
+		Watch:  watchAuto, PollInterval: config.Duration(2 * time.Second), Rescan: config.Duration(30 * time.Second),
+		After: afterMove, Parallel: 4, MaxAttempts: 10,
+	}
+}
+
+// Check implements config.Part.
+func (c *Config) Check(check *config.Check) {
+	if c.Path == "" {
+		check.Missing("path")
+	} else {
+		c.Path = check.Path(c.Path)
+	}
+	checkPatterns(check, "include", c.Include)
+	checkPatterns(check, "exclude", c.Exclude)
+	check.OneOf("watch", c.Watch, watchAuto, watchInotify, watchPoll)
+	check.OneOf("after", c.After, afterMove, afterDelete, afterKeep)
+	if c.Settle < 0 {
+		check.Errorf("settle", "must not be negative")
+	}
+	if time.Duration(c.PollInterval) < minInterval {
+		check.Errorf("poll_interval", "must be at least %v", minInterval)
+	}
+	if time.Duration(c.Rescan) < minRescan {
+		check.Errorf("rescan", "must be at least %v", minRescan)
+	}
+	if c.Parallel < 1 || c.Parallel > maxParallel {
+		check.Errorf("parallel", "must be from 1 to %d", maxParallel)
+	}
+	if c.MaxAttempts < 1 {
+		check.Errorf("max_attempts", "must be at least 1")
+	}
+}
+
+func checkPatterns(check *config.Check, key string, patterns []string) {
+	for i, p := range patterns {
+		if !doublestar.ValidatePattern(p) {
+			check.ItemErrorf(key, i, "%q is no pattern; close every [ and { and put a character after each \\", p)
+		}
+	}
+}
+
+// Traffic implements config.Part.
+func (c *Config) Traffic() config.Traffic { return config.Traffic{Folder: c.Path} }
+
+// Build implements config.Source.
+func (c *Config) Build(env router.Env) (router.Source, error) {
+	return &Source{
+		config: *c, path: filepath.Clean(c.Path), name: env.Name, log: env.Log,
+		selection:  selection{include: c.Include, exclude: c.Exclude, recursive: c.Recursive},
+		newWatcher: newFSWatcher, writers: openWriters,
+	}, nil
+}

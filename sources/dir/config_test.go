@@ -1,0 +1,111 @@
+package dir
+
+import (
+	"errors"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"imbrouter/router"
+	"imbrouter/router/config"
+)
+
+// noSink is a sink for configurations that are only checked.
+type noSink struct{}
+
+func (*noSink) Check(*config.Check)                   {}
+func (*noSink) Traffic() config.Traffic               { return config.Traffic{} }
+func (*noSink) Build(router.Env) (router.Sink, error) { return nil, errors.ErrUnsupported }
+
+func parse(t *testing.T, table string) (*Config, error) {
+	t.Helper()
+	kinds := config.Kinds{
+		Sources: map[string]func() config.Source{"dir": func() config.Source { return NewConfig() }},
+		Sinks:   map[string]func() config.Sink{"none": func() config.Sink { return &noSink{} }},
+	}
+	text := "[sources.outbox]\ntype = \"dir\"\n" + table + `
+[sinks.none]
+type = "none"
+[routes.send]
+from = ["outbox"]
+to = ["none"]
+`
+	c, err := config.Parse(filepath.Join(t.TempDir(), "test.toml"), []byte(text), kinds)
+	if err != nil {
+		return nil, err
+	}
+	return c.Sources["outbox"].(*Config), nil
+}
+
+func TestConfigOfTheReference(t *testing.T) {
+	got, err := parse(t, `
+path = "drop"
+include = ["**/*.csv"]
+exclude = ["*.tmp", "*.part"]
+recursive = false
+settle = "2s"
+watch = "poll"
+poll_interval = "5s"
+rescan = "1m"
+after = "keep"
+parallel = 8
+max_attempts = 3
+`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !filepath.IsAbs(got.Path) || filepath.Base(got.Path) != "drop" {
+		t.Errorf("path %q", got.Path)
+	}
+	if traffic := got.Traffic(); traffic.Folder != got.Path || traffic.Events != nil {
+		t.Errorf("traffic %+v", traffic)
+	}
+	want := &Config{
+		Path: got.Path, Include: []string{"**/*.csv"}, Exclude: []string{"*.tmp", "*.part"},
+		Settle: 2e9, Watch: "poll", PollInterval: 5e9, Rescan: 60e9, After: "keep", Parallel: 8, MaxAttempts: 3,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestConfigDefaults(t *testing.T) {
+	got, err := parse(t, `path = "drop"`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := NewConfig()
+	want.Path = got.Path
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestConfigErrors(t *testing.T) {
+	for table, want := range map[string]string{
+		``:                       `"path"`,
+		`path = ""`:              `path: must not be empty`,
+		`include = ["ok", "[a"]`: `include: "[a" is no pattern`,
+		`exclude = ["{a"]`:       `exclude: "{a" is no pattern`,
+		`settle = "-1s"`:         `settle: must not be negative`,
+		`watch = "fsevents"`:     `watch: "fsevents" is not known`,
+		`poll_interval = "1ms"`:  `poll_interval: must be at least 100ms`,
+		`rescan = "0s"`:          `rescan: must be at least 1s`,
+		`after = "mve"`:          `did you mean "move"`,
+		`parallel = 0`:           `parallel: must be from 1 to 64`,
+		`max_attempts = 0`:       `max_attempts: must be at least 1`,
+		`recursive = "yes"`:      `recursive`,
+		`settle_time = "1s"`:     `settle_time`,
+	} {
+		if !strings.Contains(table, "path") && table != "" {
+			table += "\npath = \"drop\""
+		}
+		_, err := parse(t, table)
+		var problems config.Errors
+		if !errors.As(err, &problems) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %s", table, err, want)
+		}
+	}
+}

@@ -1,0 +1,419 @@
+package dir
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+
+	"github.com/gofrs/flock"
+)
+
+// The layout of a drop folder, in paths relative to it. What lies in these
+// folders is never input.
+const (
+	ownDir    = ".imbrouter"            // the lock and the books
+	lockFile  = ownDir + "/lock"        // locked while a source watches the folder; holds its process id
+	stateFile = ownDir + "/sent.jsonl"  // see sentLog
+	stagedDir = ownDir + "/staged"      // files on their way out, under their relative path, see folder.take
+	sentDir   = "sent"                  // files that were sent, under their relative path
+	failedDir = "failed"                // files that cannot be sent, likewise, each with a note
+	probeFile = ".imbrouter-write-test" // made and removed at the start
+)
+
+// dirPerm is the mode of folders that are made here, less the umask.
+const dirPerm = 0o777
+
+var (
+	// errNotRegular says that a path names no regular file: a symbolic link, a
+	// folder, a device and the like.
+	errNotRegular = errors.New("not a regular file")
+	// errChanged says that a path, or what it names, is no longer what it was.
+	errChanged = errors.New("the file changed meanwhile")
+)
+
+// folder is an opened and locked drop folder. Every file in it is reached
+// through root, so that nothing outside is touched whatever becomes of the
+// folders inside, and so that it stays the same folder when its path is given
+// to another.
+type folder struct {
+	path string // absolute
+	root *os.Root
+	lock *flock.Flock
+	sent *sentLog
+	log  *slog.Logger
+}
+
+// openFolder locks the folder at path and prepares what is needed in it; sent/
+// only with useSent.
+func openFolder(path string, useSent bool, log *slog.Logger) (*folder, error) {
+	root, err := os.OpenRoot(path)
+	if err != nil {
+		return nil, err
+	}
+	d := &folder{path: path, root: root, log: log}
+	if err := d.prepare(useSent); err != nil {
+		d.close()
+		return nil, err
+	}
+	return d, nil
+}
+
+func (d *folder) prepare(useSent bool) error {
+	if err := d.root.MkdirAll(ownDir, dirPerm); err != nil {
+		return fmt.Errorf("prepare %q: %w", d.path, err)
+	}
+	if err := d.takeLock(); err != nil {
+		return err
+	}
+	writable := []string{".", stagedDir, failedDir}
+	if useSent {
+		writable = append(writable, sentDir)
+	}
+	for _, dir := range writable {
+		if err := d.checkWritable(dir); err != nil {
+			return err
+		}
+	}
+	if err := d.restoreStaged(); err != nil {
+		return err
+	}
+	var err error
+	d.sent, err = openSentLog(d)
+	return err
+}
+
+func (d *folder) close() {
+	if d.sent != nil {
+		d.sent.close()
+	}
+	if d.lock != nil {
+		_ = d.lock.Close()
+	}
+	_ = d.root.Close()
+}
+
+// takeLock makes sure that no other source, of this process or another, works
+// in the folder.
+func (d *folder) takeLock() error {
+	file := filepath.Join(d.path, filepath.FromSlash(lockFile))
+	lock := flock.New(file, flock.SetPermissions(0o644))
+	ok, err := lock.TryLock()
+	if err != nil {
+		return fmt.Errorf("lock %q: %w", d.path, err)
+	}
+	if !ok {
+		who := "another process"
+		if pid, err := os.ReadFile(file); err == nil && len(pid) > 0 {
+			who = "pid " + strings.TrimSpace(string(pid))
+		}
+		return fmt.Errorf("%q is locked by %s: another imbrouter watches it", d.path, who)
+	}
+	d.lock = lock
+	// For people only; Windows refuses to write into a locked file.
+	_ = os.WriteFile(file, []byte(strconv.Itoa(os.Getpid())+"\n"), 0o644)
+	return nil
+}
+
+// checkWritable makes a folder if need be, and a file in it for a moment.
+func (d *folder) checkWritable(dir string) error {
+	err := d.root.MkdirAll(dir, dirPerm)
+	if err == nil {
+		probe := path.Join(dir, probeFile)
+		var f *os.File
+		if f, err = d.root.OpenFile(probe, os.O_CREATE|os.O_WRONLY, 0o600); err == nil {
+			_ = f.Close()
+			err = d.root.Remove(probe)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("cannot write to folder %q, where files are moved to or from; "+
+			"give the user that runs imbrouter the right to: %w", filepath.Join(d.path, dir), err)
+	}
+	return nil
+}
+
+// open opens a regular file for reading, never another kind and never one
+// that a symbolic link in its last part leads to.
+func (d *folder) open(name string) (*os.File, version, error) {
+	before, err := d.root.Lstat(name)
+	if err != nil {
+		return nil, version{}, err
+	}
+	if !before.Mode().IsRegular() {
+		return nil, version{}, errNotRegular
+	}
+	f, err := d.root.OpenFile(name, openFlags, 0)
+	if err != nil {
+		return nil, version{}, err
+	}
+	info, err := f.Stat()
+	if err == nil && (!info.Mode().IsRegular() || inode(info) != inode(before)) {
+		err = errChanged
+	}
+	if err != nil {
+		_ = f.Close()
+		return nil, version{}, err
+	}
+	return f, versionOf(info), nil
+}
+
+// openDir opens a folder. Should it have become something else meanwhile, that
+// fails with the first use, and does not wait for a FIFO's writer.
+func (d *folder) openDir(name string) (*os.File, error) { return d.root.OpenFile(name, openFlags, 0) }
+
+// version returns the version of what a path names now.
+func (d *folder) version(name string) (version, error) {
+	info, err := d.root.Lstat(name)
+	if err != nil {
+		return version{}, err
+	}
+	return versionOf(info), nil
+}
+
+// reserved tells whether a path is one of the folders of the layout. On a file
+// system that does not tell cases apart, "Sent" is "sent".
+func (d *folder) reserved(name string) bool {
+	for _, own := range []string{sentDir, failedDir} {
+		if name == own {
+			return true
+		}
+		if strings.EqualFold(name, own) {
+			a, errA := d.root.Lstat(name)
+			b, errB := d.root.Lstat(own)
+			return errA == nil && errB == nil && os.SameFile(a, b)
+		}
+	}
+	return false
+}
+
+// isHere tells whether the configured path still leads to this folder.
+func (d *folder) isHere() bool {
+	now, err := os.Stat(d.path)
+	if err != nil {
+		return false
+	}
+	own, err := d.root.Stat(".")
+	return err == nil && os.SameFile(now, own)
+}
+
+// take moves a file out of the input, into staging, and returns its path
+// there. It is exactly the version v: whatever else the path names, or comes
+// to name while it is moved, stays or is put back, and the error is
+// errChanged; fs.ErrNotExist when the path is gone. A file that a crash leaves
+// in staging is put back at the next start, so that it can never pass for one
+// that was sent.
+func (d *folder) take(name string, v version) (staged string, err error) {
+	now, err := d.version(name)
+	if err != nil {
+		return "", err
+	}
+	if now != v {
+		return "", errChanged
+	}
+	if staged, err = d.place(name, stagedDir, name); err != nil {
+		return "", err
+	}
+	now, err = d.version(staged)
+	if err == nil && now != v {
+		err = errChanged
+	}
+	if err != nil {
+		d.undo(staged)
+		return "", err
+	}
+	return staged, nil
+}
+
+// moveAway moves exactly the version v of an input file to the folder base,
+// under its relative path, and returns its path there. When that fails the
+// file is back in its place, or under the path that is returned with the error
+// if it is not "". For errors see take.
+func (d *folder) moveAway(name string, v version, base string) (to string, err error) {
+	staged, err := d.take(name, v)
+	if err != nil {
+		return "", err
+	}
+	step("staged")
+	if to, err = d.place(staged, base, name); err != nil {
+		return d.undo(staged), err
+	}
+	return to, nil
+}
+
+// remove deletes exactly the version v of an input file, with errors like moveAway.
+func (d *folder) remove(name string, v version) (back string, err error) {
+	staged, err := d.take(name, v)
+	if err != nil {
+		return "", err
+	}
+	step("staged")
+	if err = d.root.Remove(staged); err != nil {
+		return d.undo(staged), err
+	}
+	return "", nil
+}
+
+// undo is putBack after something failed. It returns "" when it fails as well:
+// then the file stays in staging until the next start.
+func (d *folder) undo(staged string) (back string) {
+	back, err := d.putBack(staged)
+	if err != nil {
+		d.log.Error("a file that was to be moved away is stuck; it is put back at the next start", "path", staged, "error", err)
+	}
+	return back
+}
+
+// putBack makes a file in staging input again and returns its name, which is
+// another one when its own has been taken meanwhile.
+func (d *folder) putBack(staged string) (string, error) {
+	name := strings.TrimPrefix(staged, stagedDir+"/")
+	back, err := d.place(staged, ".", name)
+	if err != nil {
+		return "", fmt.Errorf("move %q back into the folder: %w", staged, err)
+	}
+	return back, nil
+}
+
+// restoreStaged puts back what a crash left in staging.
+func (d *folder) restoreStaged() error {
+	err := fs.WalkDir(d.root.FS(), stagedDir, func(name string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		back, err := d.putBack(name)
+		if err == nil {
+			d.log.Warn("the program ended while this file was moved away; it is sent again", "path", back)
+		}
+		return err
+	})
+	if err == nil {
+		err = d.root.RemoveAll(stagedDir) // the empty folders
+	}
+	if err != nil {
+		return fmt.Errorf("restore what was left in %q: %w", filepath.Join(d.path, stagedDir), err)
+	}
+	return nil
+}
+
+// place moves a file to the path name below the folder base, and makes the
+// folders in between. It overwrites nothing: a name that exists gets a number.
+// It returns the path that the file has then.
+func (d *folder) place(from, base, name string) (string, error) {
+	into, err := d.makeDirs(path.Join(base, path.Dir(name)))
+	if err != nil {
+		return "", err
+	}
+	for {
+		to := path.Join(into, d.freeName(into, path.Base(name)))
+		err := d.renameNew(from, to)
+		if !errors.Is(err, fs.ErrExist) {
+			return to, err
+		}
+	}
+}
+
+// makeDirs makes a folder and those above it, and returns its path. One whose
+// name a file has taken gets a number, as a file would.
+func (d *folder) makeDirs(dir string) (string, error) {
+	made := "."
+	if dir == "." {
+		return made, nil
+	}
+	for part := range strings.SplitSeq(dir, "/") {
+		for n := 1; ; n++ {
+			next := path.Join(made, numbered(part, n))
+			err := d.root.Mkdir(next, dirPerm)
+			if err != nil && !errors.Is(err, fs.ErrExist) {
+				return "", err
+			}
+			if info, statErr := d.root.Lstat(next); err == nil || (statErr == nil && info.IsDir()) {
+				made = next
+				break
+			}
+		}
+	}
+	return made, nil
+}
+
+// freeName returns name if the folder has no such entry, or else with the
+// first number that is free. It takes few looks also where thousands are taken.
+func (d *folder) freeName(dir, name string) string {
+	taken := func(n int) bool {
+		_, err := d.root.Lstat(path.Join(dir, numbered(name, n)))
+		return err == nil
+	}
+	low, high := 0, 1 // low is taken, high is free
+	for taken(high) {
+		low, high = high, 2*high
+	}
+	for low+1 < high {
+		if middle := (low + high) / 2; taken(middle) {
+			low = middle
+		} else {
+			high = middle
+		}
+	}
+	return numbered(name, high)
+}
+
+// maxName is the length, in bytes, of the longest file name that file systems take.
+const maxName = 255
+
+// maxExtension is the length, in bytes, of what still counts as an extension.
+const maxExtension = 32
+
+// numbered puts a number before a name's extension: report.csv is the first,
+// report.2.csv the second. A name that gets too long loses bytes before it.
+func numbered(name string, n int) string {
+	if n == 1 {
+		return name
+	}
+	ext := path.Ext(name)
+	if len(ext) > maxExtension {
+		ext = ""
+	}
+	return lengthened(strings.TrimSuffix(name, ext), "."+strconv.Itoa(n)+ext)
+}
+
+// lengthened appends to a name, which loses bytes where both are too long.
+func lengthened(name, suffix string) string {
+	if room := max(maxName-len(suffix), 0); len(name) > room {
+		name = strings.ToValidUTF8(name[:room], "")
+	}
+	return name + suffix
+}
+
+// createNew makes a file in a folder, under a name that gets a number when it exists.
+func (d *folder) createNew(dir, name string) (*os.File, error) {
+	for {
+		f, err := d.root.OpenFile(path.Join(dir, d.freeName(dir, name)), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
+		if !errors.Is(err, fs.ErrExist) {
+			return f, err
+		}
+	}
+}
+
+// sync makes changes of folders survive a power cut.
+func (d *folder) sync(dirs ...string) error {
+	if runtime.GOOS == "windows" {
+		return nil // folders cannot be flushed there; NTFS logs their changes
+	}
+	for _, dir := range dirs {
+		f, err := d.openDir(dir)
+		if err == nil {
+			err = f.Sync()
+			_ = f.Close()
+		}
+		if err != nil && !errors.Is(err, errors.ErrUnsupported) && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}

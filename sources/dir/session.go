@@ -1,0 +1,184 @@
+package dir
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"imbrouter/router"
+)
+
+// longIncomplete is how long a file may be incomplete before that is told.
+const longIncomplete = time.Minute
+
+// session is one run over one opened folder. Its own goroutine owns the table;
+// one goroutine scans, and one for each file that is being tried.
+type session struct {
+	*Source
+	delivery *delivery
+	table    *table
+	reports  chan report
+	results  chan result // room for one of each worker
+	workers  sync.WaitGroup
+	working  int
+}
+
+func (s *Source) newSession(d *folder, next router.Sink) *session {
+	return &session{
+		Source: s,
+		delivery: &delivery{
+			folder: d, source: s.name, next: next, log: s.log, writers: s.writers,
+			settle: time.Duration(s.config.Settle), after: s.config.After, maxAttempts: s.config.MaxAttempts,
+		},
+		table:   newTable(),
+		reports: make(chan report),
+		results: make(chan result, s.config.Parallel),
+	}
+}
+
+// run works until ctx ends or the scanner gives up, and returns the scanner's
+// error when what is under way is done.
+func (s *session) run(ctx context.Context) error {
+	scanCtx, stopScanner := context.WithCancel(ctx)
+	defer stopScanner()
+	scanner := &scanner{
+		folder: s.delivery.folder, selection: s.selection, watch: s.config.Watch,
+		poll: time.Duration(s.config.PollInterval), rescan: time.Duration(s.config.Rescan),
+		newWatcher: s.newWatcher, reports: s.reports, log: s.log,
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- scanner.run(scanCtx) }()
+
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		s.table.wake(time.Now())
+		s.startWork(ctx)
+		if due, ok := s.table.nextDue(); ok {
+			timer.Reset(time.Until(due))
+		}
+		select {
+		case r := <-s.reports:
+			s.enter(r)
+		case r := <-s.results:
+			s.working--
+			s.finish(r)
+		case <-timer.C:
+		case err := <-ended:
+			s.drain()
+			return err
+		case <-ctx.Done():
+			s.drain()
+			return <-ended
+		}
+	}
+}
+
+// startWork gives a file to each worker that is free.
+func (s *session) startWork(ctx context.Context) {
+	for s.working < s.config.Parallel {
+		f := s.table.next()
+		if f == nil {
+			return
+		}
+		s.working++
+		j := job{file: f, path: f.path, looks: f.looks, edition: f.edition}
+		s.workers.Go(func() { s.results <- s.delivery.try(router.InFlight(ctx), j) })
+	}
+}
+
+// drain waits for the files under way.
+func (s *session) drain() {
+	for ; s.working > 0; s.working-- {
+		s.finish(<-s.results)
+	}
+	s.workers.Wait()
+}
+
+// enter takes in what the scanner saw.
+func (s *session) enter(r report) {
+	now := time.Now()
+	for _, seen := range r.sightings {
+		sent := s.delivery.folder.sent.has(seen.path, seen.version)
+		if sent && s.config.After == afterKeep {
+			continue
+		}
+		if f := s.table.see(seen, now); f != nil {
+			s.log.Warn("skipped: only regular files are sent", "path", f.path, "type", typeName(f.special))
+		}
+	}
+	if r.endOfScan { // what has was not asked about is not there
+		s.table.endScan(now)
+		s.delivery.folder.sent.sweep()
+	}
+}
+
+// finish takes in what a job came to.
+func (s *session) finish(r result) {
+	now := time.Now()
+	f, t := r.file, s.table
+	if r.version != f.version {
+		f.renew(r.version, now)
+	}
+	f.edition = r.edition
+	if r.reached {
+		if o := t.reached(f); o != nil {
+			s.log.Info("the destination is back", "error", o.reason, "away", now.Sub(o.since).Round(time.Second),
+				"failures", o.failures, "waiting", len(o.waiting))
+		}
+	}
+	if r.outcome != incomplete {
+		f.looks, f.toldOpen = 0, false
+	}
+	switch r.outcome {
+	case done:
+		t.remove(f, now)
+	case leave:
+		t.idle(f, now)
+	case incomplete:
+		s.lookAgain(f, r.wait, now)
+	case away:
+		if o := t.away(f, r.err.Error(), now); o != nil && worthTelling(o.failures) {
+			s.log.Warn("the destination is away; files wait until it is back", "path", f.path,
+				"error", r.err, "failures", o.failures, "waiting", len(o.waiting)+1)
+		}
+	case failed:
+		s.retry(f, r.err, now, "not sent; it is tried again", slog.LevelWarn)
+	case blocked:
+		s.retry(f, r.err, now, "held up; it is tried again", slog.LevelError)
+	}
+	if f.newest != (version{}) && f.newest != f.version {
+		t.see(sighting{path: f.path, version: f.newest}, now)
+	}
+}
+
+// lookAgain puts off a file that is not complete.
+func (s *session) lookAgain(f *file, wait time.Duration, now time.Time) {
+	s.table.endProbe(f, now)
+	if f.looks == 0 {
+		f.incomplete = now
+	}
+	f.looks++
+	if !f.toldOpen && now.Sub(f.incomplete) >= longIncomplete {
+		f.toldOpen = true
+		s.log.Info("waiting for a file that is still written to or held open by its writer", "path", f.path)
+	}
+	s.table.toLater(f, now.Add(wait))
+}
+
+// retry puts off a file that could not be sent, and tells why when that is news.
+func (s *session) retry(f *file, err error, now time.Time, message string, level slog.Level) {
+	s.table.endProbe(f, now)
+	if f.pause == nil {
+		f.pause = newPause()
+	}
+	if f.trouble != err.Error() {
+		f.trouble, f.troubles = err.Error(), 0
+	}
+	f.troubles++
+	if worthTelling(f.troubles) {
+		s.log.Log(context.Background(), level, message, "path", f.path, "error", err, "count", f.troubles)
+	}
+	s.table.toLater(f, now.Add(f.pause.NextBackOff()))
+}

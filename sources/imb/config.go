@@ -1,0 +1,113 @@
+package imb
+
+import (
+	"strings"
+	"time"
+
+	"imbrouter/imb/wire"
+	"imbrouter/router"
+	"imbrouter/router/config"
+)
+
+// Config is the table of an imb source.
+type Config struct {
+	// Connection names the connection to subscribe on. It may be left out when
+	// there is one only.
+	Connection string `toml:"connection"`
+	// Events are the names to subscribe to, without federation. One that ends
+	// in "*" takes every event that begins so; one that begins with "=" is a
+	// full name. Required.
+	Events []string `toml:"events"`
+	// IgnoreRelayed leaves out what this router itself relayed to the hub from
+	// a hub. Files that it sends from a folder still count. Default false.
+	IgnoreRelayed bool `toml:"ignore_relayed"`
+	// Queue is how much may wait between the connection and the routes. A full
+	// queue makes the hub wait. Default "8MiB".
+	Queue config.Size `toml:"queue"`
+	// BlockTimeout is how long a full queue may make the hub wait. Then what is
+	// queued is given up: streams in it end as incomplete, signals are lost and
+	// told of. Default "30s".
+	BlockTimeout config.Duration `toml:"block_timeout"`
+	// MaxStreams is how many streams may be open at once; more are refused.
+	// Default 1000.
+	MaxStreams int `toml:"max_streams"`
+	// StreamTimeout ends a stream as incomplete that has been silent for so
+	// long. Default "5m".
+	StreamTimeout config.Duration `toml:"stream_timeout"`
+	// Parallel is how many whole streams may be on their way to disk or to
+	// another hub at once, while the next ones come in. Default 8.
+	Parallel int `toml:"parallel"`
+
+	names []string // full, in the order of Events
+}
+
+// NewConfig returns a Config with the defaults.
+func NewConfig() *Config {
+	return &Config{
+		Queue: 8 << 20, BlockTimeout: config.Duration(30 * time.Second),
+		MaxStreams: 1000, StreamTimeout: config.Duration(5 * time.Minute), Parallel: 8,
+	}
+}
+
+// Check implements config.Part.
+func (c *Config) Check(check *config.Check) {
+	c.Connection = check.Connection(c.Connection)
+	federation := check.Federation(c.Connection)
+	if len(c.Events) == 0 {
+		check.Missing("events")
+	}
+	for _, event := range c.Events {
+		full, isFull := strings.CutPrefix(event, "=")
+		if !isFull {
+			full = router.FullName(federation, event)
+		}
+		switch i := strings.IndexByte(event, '*'); {
+		case event == "" || event == "=":
+			check.Errorf("events", "an event needs a name; \"*\" stands for all")
+		case i >= 0 && i < len(event)-1:
+			check.Errorf("events", "%q: \"*\" can only stand at the end of a name", event)
+		}
+		c.names = append(c.names, full)
+	}
+	if c.Queue < 64<<10 {
+		check.Errorf("queue", "must be at least 64KiB")
+	}
+	if c.BlockTimeout <= 0 {
+		check.Errorf("block_timeout", "must be longer than 0s")
+	}
+	if c.MaxStreams < 1 {
+		check.Errorf("max_streams", "must be at least 1")
+	}
+	if c.StreamTimeout <= 0 {
+		check.Errorf("stream_timeout", "must be longer than 0s")
+	}
+	if c.Parallel < 1 {
+		check.Errorf("parallel", "must be at least 1")
+	}
+}
+
+// Traffic implements config.Part.
+func (c *Config) Traffic() config.Traffic {
+	return config.Traffic{Connection: c.Connection, Events: c.names, IgnoreRelayed: c.IgnoreRelayed}
+}
+
+// Build implements config.Source.
+func (c *Config) Build(env router.Env) (router.Source, error) {
+	s := &source{
+		config: *c, connection: env.Connections[c.Connection], log: env.Log, ready: make(chan struct{}),
+	}
+	if c.IgnoreRelayed {
+		s.echoes = env.Echoes.Listen(s.connection.Hub, s.subscribed)
+	}
+	return s, nil
+}
+
+// subscribed tells whether a full event name is one that the source takes.
+func (s *source) subscribed(full string) bool {
+	for _, name := range s.config.names {
+		if wire.MatchName(name, full) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,225 @@
+// Package imb is the source that subscribes on an IMB hub: signals and streams
+// of its events go to its routes in the order in which they come.
+//
+//	[sources.incoming]
+//	type = "imb"
+//	connection = "local"
+//	events = ["files", "alarms.*"]
+//
+// A route that is slow fills the source's queue, and then the hub waits. What
+// a hub sends cannot be had again: a stream that a sink refuses, or that is cut
+// off, is lost here, and the log says so.
+package imb
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"imbrouter/imb"
+	"imbrouter/imb/wire"
+	"imbrouter/router"
+)
+
+// closeTimeout is how long saying good-bye to the hub may take.
+const closeTimeout = 2 * time.Second
+
+type source struct {
+	config     Config
+	connection router.Connection
+	echoes     *router.EchoListener // nil when relayed messages are taken
+	log        *slog.Logger
+	client     *imb.Client
+	ready      chan struct{}
+	readyOnce  sync.Once
+}
+
+// Open implements router.Opener. It begins to connect; a hub that is away is
+// waited for in the background.
+func (s *source) Open(ctx context.Context) error {
+	o := s.connection.Options
+	o.ReceiveQueue = int(s.config.Queue)
+	o.BlockTimeout = time.Duration(s.config.BlockTimeout)
+	o.MaxStreams = s.config.MaxStreams
+	o.StreamIdleTimeout = time.Duration(s.config.StreamTimeout)
+	o.Log = s.log
+	o.Retry = true
+	o.OnState = func(state imb.State, _ error) {
+		if state != imb.Connected && s.echoes != nil {
+			s.echoes.Reset()
+		}
+	}
+	client, err := imb.Connect(ctx, o)
+	if err != nil {
+		return fmt.Errorf("connection %q: %w", s.connection.Name, err)
+	}
+	s.client = client
+	return nil
+}
+
+// Close implements router.Opener.
+func (s *source) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	return s.client.Close(ctx)
+}
+
+// Ready implements router.Readier: the hub has taken the subscriptions.
+func (s *source) Ready() <-chan struct{} { return s.ready }
+
+// Run implements router.Source.
+func (s *source) Run(ctx context.Context, next router.Sink) error {
+	r := &receiver{source: s, ctx: ctx, next: next, commits: newCommits(s.config.Parallel)}
+	defer r.finish(router.InFlight(ctx))
+	for _, name := range s.config.names {
+		e := s.client.FullEvent(name)
+		defer e.HandleAll(r.signal)()
+		defer e.HandleStreams(r.stream)()
+		if err := e.Subscribe(); err != nil {
+			return fmt.Errorf("subscribe %q: %w", name, err)
+		}
+	}
+	s.awaitSubscribed(ctx)
+	<-ctx.Done()
+	return nil
+}
+
+// awaitSubscribed waits until the hub has taken the subscriptions.
+func (s *source) awaitSubscribed(ctx context.Context) {
+	const pause = 50 * time.Millisecond // while the hub is away
+	for ctx.Err() == nil {
+		if s.client.Flush(ctx) == nil {
+			s.readyOnce.Do(func() { close(s.ready) })
+			return
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(pause):
+		}
+	}
+}
+
+// receiver hands what one Run receives to its routes. The client calls it from
+// one goroutine.
+type receiver struct {
+	source  *source
+	ctx     context.Context // its end: take nothing new
+	next    router.Sink
+	commits *commits
+
+	mu       sync.Mutex
+	open     int           // streams
+	finished chan struct{} // made by finish; closed when open is 0
+}
+
+// begin notes a stream, unless nothing new is taken any more.
+func (r *receiver) begin() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.finished != nil || r.ctx.Err() != nil {
+		return false
+	}
+	r.open++
+	return true
+}
+
+// end is called once for each stream that began.
+func (r *receiver) end() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.open--
+	if r.open == 0 && r.finished != nil {
+		close(r.finished)
+	}
+}
+
+// finish waits for the open streams until inFlight ends, and then cuts them off.
+func (r *receiver) finish(inFlight context.Context) {
+	r.mu.Lock()
+	r.finished = make(chan struct{})
+	if r.open == 0 {
+		close(r.finished)
+	}
+	r.mu.Unlock()
+	select {
+	case <-r.finished:
+	case <-inFlight.Done():
+		_ = r.source.client.Close(inFlight) // ends them with an error
+		<-r.finished
+	}
+}
+
+func (r *receiver) relayed(name string, kind wire.Kind, flags wire.Flags, tick int32, data []byte) bool {
+	return r.source.echoes != nil && r.source.echoes.Relayed(name, kind, flags, tick, data)
+}
+
+func (r *receiver) signal(m imb.Message) {
+	if r.ctx.Err() != nil || r.relayed(m.Name, m.Kind, m.Flags, m.Tick, m.Data) {
+		return
+	}
+	federation, event := router.SplitName(r.source.connection.Options.Federation, m.Name)
+	// An error other than ErrNotTaken is possible only when the router stops:
+	// routes keep the signals that they cannot deliver.
+	_ = r.next.Signal(r.ctx, router.Signal{
+		ID: router.NextID(), Federation: federation, Event: event, Relayed: true,
+		Kind: m.Kind, Flags: m.Flags, Tick: m.Tick, Data: m.Data,
+	})
+}
+
+func (r *receiver) stream(in imb.IncomingStream) imb.StreamReceiver {
+	if r.relayed(in.Name, wire.StreamHeader, in.Flags, in.Tick, wire.AppendInt32(nil, in.StreamID)) || !r.begin() {
+		return nil
+	}
+	federation, event := router.SplitName(r.source.connection.Options.Federation, in.Name)
+	// A stream of a name that is still on its way to its place waits for that,
+	// so that those of one name arrive in order.
+	key := in.Name + "\x00" + in.StreamName
+	r.commits.await(key)
+	w, err := r.next.Stream(r.ctx, router.StreamInfo{
+		ID: router.NextID(), Federation: federation, Event: event, Relayed: true,
+		Name: in.StreamName, Flags: in.Flags, Tick: in.Tick, Size: -1,
+	})
+	if err != nil {
+		if !errors.Is(err, router.ErrNotTaken) {
+			r.lost(in, err)
+		}
+		r.end()
+		return nil
+	}
+	return &stream{receiver: r, in: in, key: key, w: w}
+}
+
+func (r *receiver) lost(in imb.IncomingStream, err error) {
+	r.source.log.Error("stream lost", "event", in.Name, "stream", in.StreamName, "error", err)
+}
+
+// stream is one incoming stream that a route has taken.
+type stream struct {
+	receiver *receiver
+	in       imb.IncomingStream
+	key      string
+	w        router.StreamWriter
+}
+
+func (s *stream) Write(p []byte) (int, error) { return s.w.Write(p) }
+
+// End implements imb.StreamReceiver. Making a whole stream durable takes a
+// while, in which the next ones come in already.
+func (s *stream) End(err error) {
+	r := s.receiver
+	if err != nil {
+		s.w.Abort(err)
+		r.lost(s.in, err)
+		r.end()
+		return
+	}
+	r.commits.begin(s.key, func() {
+		defer r.end()
+		if err := s.w.Commit(r.ctx); err != nil {
+			r.lost(s.in, err)
+		}
+	})
+}
