@@ -150,7 +150,7 @@ func TestConcurrentUse(t *testing.T) {
 		})
 	}
 	work.Wait()
-	imbtest.Eventually(t, func() bool { return c.State() == imb.Connected }, "the client is connected in the end")
+	imbtest.Eventually(t, func() bool { return c.Flush(t.Context()) == nil }, "the client is connected in the end")
 	e := c.Event("after all")
 	got := collectTexts(t, e)
 	ready(t, c, e)

@@ -332,6 +332,22 @@ func TestClosedStreamIsClosed(t *testing.T) {
 	}
 }
 
+func TestStreamIDsAreNotUsedAgain(t *testing.T) {
+	c := connectHub(t, imb.Options{})
+	e := c.Event("e")
+	must(t, e.Publish())
+	seen := make(map[int32]bool)
+	for range 3000 { // more than are remembered
+		s, err := e.OpenStream(t.Context(), "x", imb.StreamOptions{})
+		must(t, err)
+		if seen[s.ID()] || s.ID() <= 0 || !wire.SafeStreamID(s.ID()) {
+			t.Fatalf("id %d, again: %v", s.ID(), seen[s.ID()])
+		}
+		seen[s.ID()] = true
+		must(t, s.Close(t.Context()))
+	}
+}
+
 func TestStreamWithoutAConnection(t *testing.T) {
 	h := newScriptedHub(t)
 	c := connect(t, imb.Options{Dial: h.Dial, Retry: true})

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"imbrouter/imb"
 	"imbrouter/imb/hub"
@@ -249,13 +250,22 @@ func TestRetryConnectsWhenTheHubComesUp(t *testing.T) {
 		if got, _ := wire.ParseText(p.ExpectEvent(wire.NormalEvent).Data); got != "early" {
 			t.Errorf("received %q", got)
 		}
+		up.Store(false)
+		p.Close()
+		letPass(time.Minute)
+		up.Store(true)
+		h.accept().greet()
 		synctest.Wait()
-		want := []stateChange{{imb.Connecting, refused}, {imb.Connected, nil}}
-		if diff := cmp.Diff(want, states.All(), cmp.Comparer(func(a, b error) bool { return a == b })); diff != "" {
+		want := []stateChange{
+			{imb.Connecting, refused}, {imb.Connected, nil}, {imb.Connecting, imb.ErrDisconnected}, {imb.Connected, nil},
+		}
+		if diff := cmp.Diff(want, states.All(), cmpopts.EquateErrors()); diff != "" {
 			t.Errorf("states (-want +got):\n%s", diff)
 		}
-		if n := log.count("cannot connect"); n != 1 {
-			t.Errorf("the log tells %d times that it cannot connect", n)
+		for _, line := range []string{"cannot connect", "lost the connection"} {
+			if n := log.count(line); n != 1 {
+				t.Errorf("the log tells %q %d times, want 1", line, n)
+			}
 		}
 	})
 }
@@ -285,6 +295,37 @@ func TestSendWaitsForRoomWithoutAConnection(t *testing.T) {
 		must(t, <-sent)
 		p.ExpectEvent(wire.NormalEvent)
 	})
+}
+
+// Subscriptions do not wait for room, and yet do not fill the memory.
+func TestWishesAreBounded(t *testing.T) {
+	c, _, p := connectScripted(t, imb.Options{SendQueue: 1000}, nil)
+	e := c.Event("e")
+	var err error
+	n := 0
+	for ; err == nil && n < 1_000_000; n++ { // the hub takes nothing
+		if n%2 == 0 {
+			err = e.Publish()
+		} else {
+			err = e.Unpublish()
+		}
+	}
+	if !errors.Is(err, imb.ErrQueueFull) || c.Stats().SendQueue > 2<<20 {
+		t.Fatalf("after %d calls the error is %v, %d bytes are queued", n, err, c.Stats().SendQueue)
+	}
+	// The call that failed changed nothing: as the hub takes the queue, it hears
+	// of the calls that succeeded, and then of a new one.
+	for range n - 1 {
+		p.serve()
+	}
+	want := wire.CmdPublish
+	if n%2 == 0 {
+		must(t, e.Unpublish())
+		want = wire.CmdUnpublish
+	} else {
+		must(t, e.Publish())
+	}
+	p.ExpectCommand(want)
 }
 
 func TestEndSessionOfTheHubIsALoss(t *testing.T) {

@@ -52,7 +52,7 @@ func (c *Client) supervise(ctx context.Context, first chan<- error) (everConnect
 				pause.Reset()
 			}
 			c.setState(Connecting, err)
-		} else if attempt == 1 { // the first ever: the loss of a later one is told
+		} else if attempt == 1 && !everConnected { // or else the loss was told
 			c.setState(Connecting, err)
 		}
 		if !sleep(ctx, pause.NextBackOff()) {

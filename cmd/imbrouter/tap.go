@@ -104,7 +104,8 @@ func (t *tap) signal(m imb.Message) {
 		Priority: m.Flags&wire.Priority != 0, shown: wire.Describe(m.Kind, m.Data),
 	}
 	if m.Kind == wire.NormalEvent {
-		l.Text, _ = wire.NormalText(m.Data)
+		text, _ := wire.NormalText(m.Data)
+		l.Text = string(text)
 	}
 	t.print(l)
 }

@@ -84,7 +84,7 @@ func (c *conn) setOwner(info wire.SetClientInfo) {
 	first := c.owner == ""
 	c.owner = info.OwnerName[:min(len(info.OwnerName), maxOwnerLength)]
 	if first && c.owner != "" {
-		c.log.Info("client", "owner", c.owner, "owner_id", info.OwnerID)
+		c.log.Info("client connected", "owner", c.owner, "owner_id", info.OwnerID)
 	}
 }
 

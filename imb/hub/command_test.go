@@ -190,11 +190,13 @@ func TestEventNames(t *testing.T) {
 func TestEventNamesFitAFrame(t *testing.T) {
 	h := start(t, hub.Options{})
 	c := dialHub(t, h)
-	const length = 4096
+	const length = 1024
 	n := int32(wire.MaxPayload/length + 10)
+	var batch []byte
 	for id := range n {
-		c.publish(id, fmt.Sprintf("%0*d", length, id))
+		batch = wire.AppendPublish(batch, wire.EventRef{ID: id, Name: fmt.Sprintf("%0*d", length, id)})
 	}
+	c.send(batch)
 	c.send(wire.AppendRequestEventNames(nil, wire.EventNamesRequest{Filter: "*"}))
 	names, err := wire.ParseEventNames(c.next().Payload)
 	if most := (wire.MaxPayload - 4) / (length + 16); err != nil || len(names) != most {

@@ -20,9 +20,6 @@ const (
 	// lingerTimeout bounds how long a client is given, after that, to close
 	// its side. Closing before it has read everything could take it back.
 	lingerTimeout = 250 * time.Millisecond
-	// maxWithoutFrame is how many bytes a client may send without one whole
-	// frame among them, about three times the largest frame.
-	maxWithoutFrame = 32 << 20
 )
 
 // Why a connection ends.
@@ -165,90 +162,4 @@ func (c *conn) abortSlow(why string) {
 	c.hub.count.slow.Add(1)
 	c.log.Warn("client disconnected: "+why, "owner", c.owner, "size", c.queue.Len())
 	c.abort(errSlowConsumer)
-}
-
-// tell puts frames into the connection's queue without waiting, so that it can
-// be called under Hub.mu. A queue that goes over its limit is noted in
-// Hub.crowded, for those to wait who caused it; one that goes far beyond ends
-// the connection.
-func (c *conn) tell(frames []byte) {
-	buf, err := c.queue.LockNow()
-	if err != nil {
-		return // the connection is ending
-	}
-	c.queue.Unlock(append(buf, frames...))
-	c.checkQueue()
-}
-
-// checkQueue is the part of tell that comes after Unlock.
-func (c *conn) checkQueue() {
-	limit := c.hub.o.QueueBytes
-	switch n := c.queue.Len(); {
-	case n > 2*(limit+wire.MaxPayload):
-		c.abortSlow("its queue is at twice its limit")
-	case n >= limit:
-		c.hub.crowded = append(c.hub.crowded, c)
-	}
-}
-
-// awaitRoom waits until c's queue has room, as long as the reader of for shall
-// go on.
-func (c *conn) awaitRoom(reader *conn) error {
-	buf, err := c.queue.Lock(reader.ctx)
-	if err == nil {
-		c.queue.Unlock(buf)
-		return nil
-	}
-	if reader.ctx.Err() != nil {
-		return context.Cause(reader.ctx)
-	}
-	return nil // c is ending
-}
-
-// control changes the state of the hub on behalf of the connection. The
-// connection waits, before, until it has room for an answer, and after, for
-// those who were told of the change.
-func (c *conn) control(change func()) error {
-	if err := c.awaitRoom(c); err != nil {
-		return err
-	}
-	h := c.hub
-	h.mu.Lock()
-	change()
-	crowded := h.crowded
-	h.crowded = nil
-	h.mu.Unlock()
-	for _, other := range crowded {
-		if err := other.awaitRoom(c); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// source is what the frame reader reads from. Each Read comes when the reader
-// has no whole frame left, which is the time to look at what it met.
-type source struct {
-	conn         *conn
-	seen         wire.Stats // of the reader at the last Read
-	withoutFrame int        // bytes read since seen.Frames grew
-}
-
-func (s *source) Read(p []byte) (int, error) {
-	c, stats := s.conn, s.conn.reader.Stats()
-	if frames := stats.Frames - s.seen.Frames; frames > 0 {
-		c.hub.count.framesIn.Add(frames)
-		s.withoutFrame = 0
-	}
-	if broken := stats.Broken() - s.seen.Broken(); broken > 0 {
-		c.note(brokenInput, broken)
-	}
-	s.seen = stats
-	if s.withoutFrame > maxWithoutFrame {
-		return 0, errNotIMB
-	}
-	n, err := c.net.Read(p)
-	s.withoutFrame += n
-	c.hub.count.bytesIn.Add(uint64(n))
-	return n, err
 }

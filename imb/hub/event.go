@@ -1,7 +1,6 @@
 package hub
 
 import (
-	"container/heap"
 	"math"
 	"slices"
 	"strings"
@@ -29,10 +28,10 @@ type event struct {
 // that takes a translation back.
 const noTarget int32 = -1
 
-// The least and the greatest of what link.since is compared with.
+// A link gets what is sent up to an epoch that is not before its since.
 const (
-	anyEpoch = math.MaxUint64 - 1 // of what is not part of a stream
-	notAtAll = math.MaxUint64     // since, of a link without a subscription
+	anyEpoch uint64 = math.MaxUint64 - 1 // of what is no part of a stream
+	never    uint64 = math.MaxUint64     // since, of a link without a subscription
 )
 
 // link is what one connection has to do with one event.
@@ -40,15 +39,16 @@ type link struct {
 	conn  *conn
 	event *event
 
-	// Guarded by Hub.mu.
-	subs, pubs []claim // the latest last; no two of a kind share a name or an id
-	target     int32   // the client id that the hub has translated the event's id to
-	// told is what the connection was told last about the others.
-	toldPublished, toldSubscribed bool
+	// Guarded by Hub.mu. Of subs, and of pubs, no two share a name or an id,
+	// and the latest is the last.
+	subs, pubs     []claim
+	target         int32 // the client id that the event's id is translated to
+	toldPublished  bool  // what the client knows: whether others publish
+	toldSubscribed bool  // and whether others subscribe
 
 	// Guarded by the lock of conn.queue.
 	since    uint64 // event.epoch of the subscription
-	announce bool   // it is by a filter, and the event's name has not been told since
+	announce bool   // it is a filter's, and the event's name is still to be told
 
 	// streams holds, by stream id, those that the connection has begun to send
 	// on the event. Its reader's own.
@@ -63,8 +63,9 @@ type claim struct {
 
 func (c claim) spelling() string { return c.name }
 
-func named(name string) func(claim) bool {
-	return func(c claim) bool { return c.name == name }
+// holds tells whether one of the claims has the name in that spelling.
+func holds(claims []claim, name string) bool {
+	return slices.ContainsFunc(claims, func(c claim) bool { return c.name == name })
 }
 
 // spelled returns the index of the one that a client means by name: the one
@@ -80,13 +81,6 @@ func spelled[T interface{ spelling() string }](list []T, name string) int {
 		}
 	}
 	return -1
-}
-
-// filter is a subscription to all names with a prefix.
-type filter struct {
-	claim
-	prefix string // folded
-	conn   *conn
 }
 
 // enter adds a claim to subs or pubs, in place of those that share its name or
@@ -167,9 +161,7 @@ func (e *event) held() bool {
 }
 
 func (e *event) addSubscriber(l *link) {
-	old := *e.subscribers.Load()
-	list := append(slices.Grow([]*link(nil), len(old)+1), old...)
-	list = append(list, l)
+	list := slices.Concat(*e.subscribers.Load(), []*link{l})
 	e.subscribers.Store(&list)
 }
 
@@ -177,90 +169,4 @@ func (e *event) removeSubscriber(l *link) {
 	list := slices.Clone(*e.subscribers.Load())
 	list = slices.DeleteFunc(list, func(other *link) bool { return other == l })
 	e.subscribers.Store(&list)
-}
-
-// registry holds the events and filters of a hub, under its mu.
-type registry struct {
-	events  map[string]*event    // by key
-	filters map[string][]*filter // by prefix
-	free    idHeap               // event ids below next that are not in use
-	next    int32
-}
-
-func newRegistry() registry {
-	return registry{events: make(map[string]*event), filters: make(map[string][]*filter)}
-}
-
-// add makes an event of a name that has none. Its id is the lowest that is
-// free, because clients use ids as array indexes.
-func (r *registry) add(name, key string) *event {
-	e := &event{name: name, key: key, links: make(map[*conn]*link)}
-	e.subscribers.Store(new([]*link))
-	if len(r.free) > 0 {
-		e.id = heap.Pop(&r.free).(int32)
-	} else {
-		e.id = r.next
-		r.next++
-	}
-	r.events[key] = e
-	return e
-}
-
-// remove forgets an event and frees its id.
-func (r *registry) remove(e *event) {
-	delete(r.events, e.key)
-	heap.Push(&r.free, e.id)
-}
-
-func (r *registry) addFilter(f *filter) {
-	r.filters[f.prefix] = append(r.filters[f.prefix], f)
-}
-
-func (r *registry) removeFilter(f *filter) {
-	rest := slices.DeleteFunc(r.filters[f.prefix], func(other *filter) bool { return other == f })
-	if len(rest) == 0 {
-		delete(r.filters, f.prefix)
-	} else {
-		r.filters[f.prefix] = rest
-	}
-}
-
-// filtered returns the connections that have a filter for the event.
-func (r *registry) filtered(e *event) map[*conn]struct{} {
-	conns := make(map[*conn]struct{})
-	if len(r.filters) == 0 {
-		return conns
-	}
-	for n := range len(e.key) + 1 {
-		for _, f := range r.filters[e.key[:n]] {
-			conns[f.conn] = struct{}{}
-		}
-	}
-	return conns
-}
-
-// matching returns the events whose key has the prefix, by id.
-func (r *registry) matching(prefix string) []*event {
-	var events []*event
-	for key, e := range r.events {
-		if strings.HasPrefix(key, prefix) {
-			events = append(events, e)
-		}
-	}
-	slices.SortFunc(events, func(a, b *event) int { return int(a.id - b.id) })
-	return events
-}
-
-// idHeap is a heap of ids, the lowest first.
-type idHeap []int32
-
-func (h idHeap) Len() int           { return len(h) }
-func (h idHeap) Less(i, j int) bool { return h[i] < h[j] }
-func (h idHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
-func (h *idHeap) Push(x any)        { *h = append(*h, x.(int32)) }
-func (h *idHeap) Pop() any {
-	last := len(*h) - 1
-	id := (*h)[last]
-	*h = (*h)[:last]
-	return id
 }

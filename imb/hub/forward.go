@@ -7,15 +7,15 @@ import (
 	"imbrouter/imb/wire"
 )
 
-// maxRun bounds what is appended to a subscriber's queue at once, but for a
-// single frame that is larger.
+// maxRun bounds, in bytes, what is appended to a subscriber's queue at once,
+// unless it is one frame.
 const maxRun = 64 << 10
 
 // run is a stretch of event frames in the reader's buffer that go the same
 // way, so that each subscriber's queue is locked, and copied into, once.
 type run struct {
 	link   *link  // of the sender
-	limit  uint64 // epoch of the latest subscription that gets it
+	limit  uint64 // the epoch of the latest subscription that gets it
 	raw    []byte // the frames, with the hub's event id
 	frames uint64
 }
@@ -32,7 +32,7 @@ func (c *conn) event(f wire.Frame) error {
 		c.note(unknownEventID, 1)
 		return nil
 	}
-	limit := uint64(anyEpoch)
+	limit := anyEpoch
 	switch kind := wire.EventKind(f.Payload); {
 	case kind.IsStream():
 		var ok bool
@@ -43,7 +43,7 @@ func (c *conn) event(f wire.Frame) error {
 		c.signLog(f.Payload[wire.EventHeaderSize:])
 	}
 	wire.PatchEventID(f.Raw, l.event.id)
-	if c.run.link == l && c.run.limit == limit && len(c.run.raw) < maxRun {
+	if c.run.link == l && c.run.limit == limit && len(c.run.raw)+len(f.Raw) <= maxRun {
 		if raw, ok := wire.Join(c.run.raw, f.Raw); ok {
 			c.run.raw = raw
 			c.run.frames++

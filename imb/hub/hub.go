@@ -24,9 +24,11 @@
 // own, which begin with its unique client id or handle as eight hexadecimal
 // digits, are removed when it goes.
 //
-// It has no timers, gateways or monitoring: those commands are ignored, as
-// unknown ones are. Sub-events are sent without Nagle's delay, whatever
-// setNoDelay says, because the hub gathers frames itself.
+// A stream goes to those who were there for its header, and to nobody else.
+//
+// The hub has no timers, gateways, monitoring or UDP discovery: such commands
+// are ignored, as unknown ones are. So are setThrottle and setNoDelay: frames
+// are gathered while a write is under way, and leave at once otherwise.
 //
 // # Slow and broken clients
 //
@@ -35,9 +37,10 @@
 // the traffic. A connection whose queue stays more than half full for
 // [Options.SlowConsumerTimeout] is disconnected, and it alone.
 //
-// Whatever a client sends that is not IMB is skipped, counted and logged, once
-// and again with a count when it goes. A client that sends 32 MiB without one
-// whole frame is disconnected. One that sends nothing may stay for ever.
+// Whatever a client sends that is not IMB is skipped and counted. It is logged
+// once, and with the count when the client goes. A client that sends 32 MiB
+// without one whole frame is disconnected. One that sends nothing may stay for
+// ever.
 package hub
 
 import (
@@ -62,8 +65,9 @@ type Options struct {
 	// closed at once. Default 2,048.
 	MaxConnections int
 	// MaxEvents is how many event ids one connection may have in use, and how
-	// many events it may be concerned with, those that its filters match
-	// included. What goes beyond is refused. Default 20,000.
+	// many events it may have to do with, those that its filters match
+	// included. What goes beyond is refused, as are names of more than 1 KiB.
+	// Default 20,000.
 	MaxEvents int
 	// QueueBytes is how much may wait to be written to one connection before
 	// its senders have to wait. A queue may exceed it by one frame, at most
@@ -176,7 +180,7 @@ func (h *Hub) attach(nc net.Conn, peer string) error {
 	h.accepted++
 	c := newConn(h, nc, peer, uint32(h.accepted))
 	h.conns[c] = struct{}{}
-	c.log.Debug("client connected")
+	c.log.Debug("connection accepted")
 	c.tell(wire.AppendUniqueClientID(nil, c.identity))
 	h.running.Go(c.serve)
 	return nil

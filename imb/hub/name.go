@@ -8,8 +8,8 @@ import (
 	"imbrouter/imb/wire"
 )
 
-// maxNameLength bounds event names, in bytes. Names in use have a few dozen.
-const maxNameLength = 4096
+// maxNameLength bounds event names, in bytes. Those in use have a few dozen.
+const maxNameLength = 1024
 
 // fold returns a key that is equal for names that differ only in case, and a
 // prefix of that of every name that begins so. Bytes that are not UTF-8, which

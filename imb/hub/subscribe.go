@@ -19,7 +19,7 @@ func (h *Hub) subscribe(c *conn, ref wire.EventRef) {
 	if l == nil {
 		return
 	}
-	isNew := !slices.ContainsFunc(l.subs, named(ref.Name))
+	isNew := !holds(l.subs, ref.Name)
 	l.enter(&l.subs, claim{ref.Name, ref.ID})
 	h.retarget(l, true)
 	if isNew && l.othersPublish() {
@@ -57,7 +57,7 @@ func (h *Hub) publish(c *conn, ref wire.EventRef) {
 	if l == nil {
 		return
 	}
-	first, isNew := len(l.pubs) == 0, !slices.ContainsFunc(l.pubs, named(ref.Name))
+	first, isNew := len(l.pubs) == 0, !holds(l.pubs, ref.Name)
 	l.enter(&l.pubs, claim{ref.Name, ref.ID})
 	if first {
 		l.event.publishers++
@@ -216,7 +216,7 @@ func (h *Hub) addEvent(name, key string) *event {
 }
 
 func (h *Hub) addLink(c *conn, e *event) *link {
-	l := &link{conn: c, event: e, target: noTarget, since: notAtAll}
+	l := &link{conn: c, event: e, target: noTarget, since: never}
 	c.links[e] = l
 	e.links[c] = l
 	return l
@@ -280,28 +280,29 @@ func (h *Hub) retarget(l *link, asked bool) {
 // on no sender that still has an older list of subscribers reaches the client
 // under the id that it has given up.
 func (h *Hub) setTarget(l *link, target int32, byFilter bool) {
-	c, e, before := l.conn, l.event, l.target
+	c, e := l.conn, l.event
 	epoch := e.epoch.Load() + 1
+	begins, ends := l.target == noTarget, target == noTarget
 	l.target = target
-	if buf, err := c.queue.LockNow(); err == nil {
+	if buf, err := c.queue.LockNow(); err == nil { // else c is ending
 		l.since, l.announce = epoch, byFilter
-		if target == noTarget {
-			l.since = notAtAll
+		if ends {
+			l.since = never
 		}
 		c.queue.Unlock(append(buf, translation(l, target)...))
 		c.checkQueue()
 	}
-	if target == noTarget || byFilter {
+	if ends || byFilter {
 		l.toldPublished = false
 	}
-	switch noTarget {
-	case before:
+	switch {
+	case begins:
 		e.addSubscriber(l)
-	case target:
+	case ends:
 		e.removeSubscriber(l)
 	}
 	e.epoch.Store(epoch)
-	if before == noTarget || target == noTarget {
+	if begins || ends {
 		h.subscribersChanged(l)
 	}
 }

@@ -7,16 +7,17 @@ import (
 )
 
 // NormalText returns the text that the data of a normal event holds: by
-// convention one string, or else the whole data when that is UTF-8.
-func NormalText(data []byte) (text string, ok bool) {
+// convention one string, or else the whole data when that is UTF-8. Text is
+// part of data.
+func NormalText(data []byte) (text []byte, ok bool) {
 	d := NewDecoder(data)
-	if s := d.Bytes(); d.End() == nil {
-		return string(s), true
+	if text := d.Bytes(); d.End() == nil {
+		return text, true
 	}
 	if utf8.Valid(data) {
-		return string(data), true
+		return data, true
 	}
-	return "", false
+	return nil, false
 }
 
 // maxDescribed bounds, in bytes, the text that Describe quotes.
@@ -29,7 +30,7 @@ func Describe(kind Kind, data []byte) string {
 	switch kind {
 	case NormalEvent:
 		if text, ok := NormalText(data); ok {
-			return quote(text)
+			return quote(string(text))
 		}
 	case ChangeObject, ChangeObjectWithData:
 		if c, rest, err := ParseChangeObject(data); err == nil {

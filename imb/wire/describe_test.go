@@ -21,7 +21,7 @@ func TestNormalText(t *testing.T) {
 		{"caf\xE9", "", false},
 	}
 	for _, tt := range tests {
-		if got, ok := wire.NormalText([]byte(tt.data)); got != tt.want || ok != tt.ok {
+		if got, ok := wire.NormalText([]byte(tt.data)); string(got) != tt.want || ok != tt.ok {
 			t.Errorf("NormalText(%q) = %q, %t; want %q, %t", tt.data, got, ok, tt.want, tt.ok)
 		}
 	}

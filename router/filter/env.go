@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 	"unsafe"
 
 	"imbrouter/imb/wire"
@@ -102,7 +101,7 @@ func (ev *evaluation) signalNeeds(s *router.Signal, n needs) {
 		// No copy: the text lives in the message's buffer, which is the
 		// caller's again after the call. What outlives it is copied: see the
 		// setters of targets, and newError.
-		text := normalText(s.Data)
+		text, _ := wire.NormalText(s.Data)
 		ev.env.Text = unsafe.String(unsafe.SliceData(text), len(text))
 	}
 	if n&needJSON != 0 && ev.env.Text != "" {
@@ -140,19 +139,6 @@ func (ev *evaluation) commonNeeds(n needs) {
 	if n&needNow != 0 {
 		ev.env.Now = time.Now()
 	}
-}
-
-// normalText returns the part of a normal event's data that is its text: the
-// string that it holds, or all of it if it is UTF-8, or else nothing.
-func normalText(data []byte) []byte {
-	d := wire.NewDecoder(data)
-	if text := d.Bytes(); d.End() == nil {
-		return text
-	}
-	if utf8.Valid(data) {
-		return data
-	}
-	return nil
 }
 
 // decodeJSON returns the value that text holds. Whole numbers become int where

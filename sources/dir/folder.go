@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/gofrs/flock"
 )
@@ -306,7 +307,7 @@ func (d *folder) restoreStaged() error {
 // folders in between. It overwrites nothing: a name that exists gets a number.
 // It returns the path that the file has then.
 func (d *folder) place(from, base, name string) (string, error) {
-	into, err := d.makeDirs(path.Join(base, path.Dir(name)))
+	into, err := d.makeDirs(base, path.Dir(name))
 	if err != nil {
 		return "", err
 	}
@@ -319,13 +320,17 @@ func (d *folder) place(from, base, name string) (string, error) {
 	}
 }
 
-// makeDirs makes a folder and those above it, and returns its path. One whose
-// name a file has taken gets a number, as a file would.
-func (d *folder) makeDirs(dir string) (string, error) {
-	made := "."
-	if dir == "." {
-		return made, nil
+// makeDirs makes the folder dir below the folder base, with those in between,
+// and returns its path. One whose name a file has taken gets a number, as a
+// file would; base does not, or files would be lost sight of.
+func (d *folder) makeDirs(base, dir string) (string, error) {
+	if err := d.root.MkdirAll(base, dirPerm); err != nil {
+		return "", err
 	}
+	if dir == "." {
+		return base, nil
+	}
+	made := base
 	for part := range strings.SplitSeq(dir, "/") {
 		for n := 1; ; n++ {
 			next := path.Join(made, numbered(part, n))
@@ -411,9 +416,14 @@ func (d *folder) sync(dirs ...string) error {
 			err = f.Sync()
 			_ = f.Close()
 		}
-		if err != nil && !errors.Is(err, errors.ErrUnsupported) && !errors.Is(err, fs.ErrNotExist) {
+		if err != nil && !errors.Is(err, fs.ErrNotExist) && !cannotSync(err) {
 			return err
 		}
 	}
 	return nil
+}
+
+// cannotSync tells whether a file system does not flush folders.
+func cannotSync(err error) bool {
+	return errors.Is(err, errors.ErrUnsupported) || errors.Is(err, syscall.EINVAL)
 }

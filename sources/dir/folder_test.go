@@ -116,6 +116,27 @@ func TestFoldersAndFilesOfOneName(t *testing.T) {
 	})
 }
 
+// A file in the place of sent must not make another folder of it, which would
+// be input.
+func TestFileInThePlaceOfSent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDrop(t)
+		d.start()
+		wait(time.Second)
+		d.must(os.Remove(d.abs(sentDir)))
+		d.write(sentDir, "in the way")
+		d.write("a/f", "text")
+		wait(time.Minute)
+		d.expectSent("a/f=text")
+		d.expectTree("a/f=text", "sent=in the way")
+		d.expectLog(1, "level=ERROR", "was sent, but cannot be put away", "count=1\n")
+		d.must(os.Remove(d.abs(sentDir)))
+		wait(11 * time.Second)
+		d.expectSent("a/f=text")
+		d.expectTree("sent/a/f=text")
+	})
+}
+
 func TestLongNames(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDrop(t)

@@ -3,6 +3,7 @@ package dir
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"io/fs"
 	"log/slog"
@@ -256,23 +257,32 @@ func (d *drop) appendTo(name, text string) {
 }
 
 // tree returns the files in the folder, as "name=body" in order, without the
-// source's own books.
+// source's own books. What moves meanwhile may be missing.
 func (d *drop) tree() []string {
 	d.t.Helper()
 	var list []string
 	d.must(filepath.WalkDir(d.path, func(name string, entry fs.DirEntry, err error) error {
 		if err != nil {
-			return err
+			return ignoreGone(err)
 		}
 		rel, _ := filepath.Rel(d.path, name)
 		if rel == filepath.FromSlash(lockFile) || rel == filepath.FromSlash(stateFile) || !entry.Type().IsRegular() {
 			return nil
 		}
 		body, err := os.ReadFile(name)
-		list = append(list, filepath.ToSlash(rel)+"="+string(body))
-		return err
+		if err == nil {
+			list = append(list, filepath.ToSlash(rel)+"="+string(body))
+		}
+		return ignoreGone(err)
 	}))
 	return list
+}
+
+func ignoreGone(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }
 
 func (d *drop) expectSent(want ...string) {

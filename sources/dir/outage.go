@@ -1,6 +1,7 @@
 package dir
 
 import (
+	"slices"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -51,6 +52,9 @@ func (t *table) away(f *file, reason string, now time.Time) (probed *outage) {
 
 func (t *table) park(f *file, o *outage) {
 	t.moveTo(f, stateParked)
+	if len(o.waiting) == cap(o.waiting) { // before it grows
+		o.waiting = slices.DeleteFunc(o.waiting, func(w *file) bool { return w.state != stateParked })
+	}
 	o.waiting = append(o.waiting, f)
 }
 

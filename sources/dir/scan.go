@@ -62,14 +62,14 @@ type scanner struct {
 	watcher   watcher // nil when polling
 	watched   map[string]bool
 	overflows int
-	unread    map[string]string // the error of each folder that cannot be read, told once
+	unread    map[string]string // the error of each folder that could not be read since the last scan began
+	unreadOld map[string]string // and before that
 }
 
 // run scans and watches until ctx ends, which gives nil, or the folder is
 // gone, which gives errFolderGone, or a watch that must work does not.
 func (s *scanner) run(ctx context.Context) error {
 	s.watched = map[string]bool{}
-	s.unread = map[string]string{}
 	if err := s.startWatching(); err != nil {
 		return err
 	}
@@ -166,7 +166,11 @@ func (s *scanner) follow(ctx context.Context) error {
 	}
 }
 
+// lostEvents prepares for a scan that finds what the lost events were about.
+// Folders may have moved, so that the paths of watches are wrong: they are all
+// set again.
 func (s *scanner) lostEvents(err error) {
+	s.unwatch(".")
 	s.overflows++
 	if worthTelling(s.overflows) {
 		s.log.Warn("events were lost; the whole folder is scanned again",
@@ -255,6 +259,7 @@ func (s *scanner) scan(ctx context.Context) error {
 	if !s.folder.isHere() {
 		return errFolderGone
 	}
+	s.unread, s.unreadOld = map[string]string{}, s.unread
 	var r report
 	whole, err := s.walk(ctx, ".", &r)
 	if err != nil {
@@ -291,8 +296,9 @@ func (s *scanner) readable(dir string, err error) bool {
 		delete(s.unread, dir)
 		return true
 	}
-	if s.unread[dir] != err.Error() {
-		s.unread[dir] = err.Error()
+	told := s.unread[dir] == err.Error() || s.unreadOld[dir] == err.Error()
+	s.unread[dir] = err.Error()
+	if !told {
 		s.log.Error("a folder cannot be read; it is tried again with each scan", "path", dir, "error", err)
 	}
 	return false
@@ -368,7 +374,7 @@ func (s *scanner) unwatch(dir string) {
 		return
 	}
 	for d := range s.watched {
-		if d == dir || strings.HasPrefix(d, dir+"/") {
+		if dir == "." || d == dir || strings.HasPrefix(d, dir+"/") {
 			_ = s.watcher.Remove(s.absolute(d))
 			delete(s.watched, d)
 		}

@@ -351,6 +351,37 @@ func (w chanWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+func TestIdleQueueGivesItsMemoryBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := outbox.New(10 << 20)
+		stop := make(chan struct{})
+		wait := run(q, io.Discard, stop)
+		capacity := func() int {
+			synctest.Wait()
+			buf, err := q.Lock(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			q.Unlock(buf)
+			return cap(buf)
+		}
+		appendTo(t, q, string(make([]byte, 1<<20)))
+		synctest.Wait()
+		appendTo(t, q, "x")
+		if n := capacity(); n < 1<<20 {
+			t.Errorf("right after a burst the buffer holds %d bytes", n)
+		}
+		<-time.After(2 * time.Second)
+		if n := capacity(); n != 0 {
+			t.Errorf("after two seconds of idleness the buffer holds %d bytes", n)
+		}
+		close(stop)
+		if err := wait(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 func TestTrimmer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var trim outbox.Trimmer
