@@ -49,7 +49,7 @@ type Client struct {
 	live     atomic.Pointer[connection] // the connection, while Connected
 	identity atomic.Pointer[wire.UniqueClientID]
 
-	closing   chan struct{} // closed by Close: nothing more is taken in
+	closing   chan struct{} // closed by Close
 	hurry     chan struct{} // closed when Close has waited for as long as it may
 	hurryOnce sync.Once
 	cut       context.CancelCauseFunc // ends the connection, or the attempt to make one

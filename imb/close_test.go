@@ -143,6 +143,36 @@ func TestCloseAndTheReceiveQueue(t *testing.T) {
 	}
 }
 
+// A stream of which a part came too late for a full queue is not whole, though
+// there is room again for what follows.
+func TestStreamThatIsCutByCloseIsNotWhole(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		var streams *streamRecorder
+		var e *imb.Event
+		c, _, p := connectScripted(t, imb.Options{ReceiveQueue: 1500}, func(c *imb.Client) {
+			e = c.Event("e")
+			e.HandleAll(func(imb.Message) { <-release })
+			streams = recordStreams(e)
+			must(t, e.Subscribe())
+		})
+		p.Send(
+			p.header(e.Name(), 1, "a"), p.event(e.Name(), wire.NormalEvent, make([]byte, 900)),
+			p.body(e.Name(), 1, string(make([]byte, 1000))), // waits for room
+			p.body(e.Name(), 1, "b"), p.tail(e.Name(), 1, "c"),
+		)
+		synctest.Wait()
+		closed := make(chan error)
+		go func() { closed <- c.Close(t.Context()) }()
+		synctest.Wait()
+		close(release)
+		must(t, <-closed)
+		if all := streams.all(); len(all) != 1 || !errors.Is(all[0].Err, imb.ErrDisconnected) {
+			t.Errorf("received %+v", all)
+		}
+	})
+}
+
 func TestCloseTellsTheState(t *testing.T) {
 	var states stateRecorder
 	c, _, _ := connectScripted(t, imb.Options{OnState: states.record}, nil)

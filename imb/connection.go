@@ -36,6 +36,7 @@ type connection struct {
 	reader    *wire.Reader
 	broken    uint64        // faults that the reader had counted at the last look
 	arrived   time.Duration // when what is parsed now arrived, on the inbox's clock
+	deaf      bool          // nothing more is delivered
 	hubEvents map[int32]*hubEvent
 }
 
@@ -241,17 +242,20 @@ func (n *connection) setVariable(v wire.Variable, payload []byte) {
 }
 
 // deliver hands something to the dispatcher. While the inbox is full it waits,
-// so that the hub feels it, but not for ever.
+// so that the hub feels it, but not for ever. When the connection or the client
+// ends meanwhile, this is lost, and so must be what follows it.
 func (n *connection) deliver(d delivery, data []byte) {
 	c := n.client
-	if c.isClosing() || c.inbox.put(d, data) {
+	if n.deaf || c.inbox.put(d, data) {
 		return
 	}
 	n.heldUp.Store(true)
 	ok := c.inbox.putWait(d, data, c.opt.BlockTimeout, n.ctx.Done(), c.closing)
 	n.touch()
 	n.heldUp.Store(false)
-	if !ok && n.ctx.Err() == nil && !c.isClosing() {
+	if n.ctx.Err() != nil || c.isClosing() {
+		n.deaf = !ok
+	} else if !ok {
 		c.overflow(d, data)
 	}
 }

@@ -115,9 +115,8 @@ func TestSameIDTwiceAtOnceTaintsBoth(t *testing.T) {
 		s.header(1, "b")
 		s.want(`a "a1" ` + collision)
 		s.body(1, "?")
-		s.tail(1, "?") // of one of the two; the other one may go on
 		letPass(1900 * time.Millisecond)
-		s.body(1, "?")
+		s.tail(1, "?") // of one of the two; the other one may go on
 		letPass(1900 * time.Millisecond)
 		s.header(1, "c") // has not been quiet
 		s.want(`a "a1" ` + collision)

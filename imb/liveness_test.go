@@ -29,6 +29,32 @@ func TestHubThatFallsSilentIsGivenUp(t *testing.T) {
 	})
 }
 
+// TCP takes much for a peer that is gone; that is no sign of life.
+func TestSilentHubIsGivenUpAlthoughSignalsGoOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, h, p := connectScripted(t, imb.Options{PingInterval: 4 * time.Second, PingTimeout: 8 * time.Second}, nil)
+		e := c.Event("e")
+		must(t, e.Publish())
+		go io.Copy(io.Discard, p.conn)
+		redialled := make(chan struct{})
+		go func() {
+			h.accept()
+			close(redialled)
+		}()
+		for second := 0; ; second++ {
+			select {
+			case <-redialled:
+				return
+			case <-time.After(time.Second):
+				must(t, e.SignalString(t.Context(), "x"))
+			}
+			if second > 20 {
+				t.Fatal("the client still believes in the hub")
+			}
+		}
+	})
+}
+
 func TestHubThatAnswersIsKept(t *testing.T) {
 	for _, echo := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {

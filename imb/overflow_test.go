@@ -109,9 +109,10 @@ func TestSlowHandlerLosesNothing(t *testing.T) {
 		for range 50 {
 			p.Send(p.event(e.Name(), wire.NormalEvent, make([]byte, 100)))
 		}
+		p.Send(p.event(e.Name(), wire.NormalEvent, make([]byte, 1000))) // has to wait for several
 		letPass(time.Minute)
-		if s := c.Stats(); n != 50 || s.Dropped != 0 || s.ReceiveQueue != 0 {
-			t.Errorf("%d of 50 handled, stats %+v", n, s)
+		if s := c.Stats(); n != 51 || s.Dropped != 0 || s.ReceiveQueue != 0 {
+			t.Errorf("%d of 51 handled, stats %+v", n, s)
 		}
 	})
 }

@@ -1,6 +1,7 @@
 package imb_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -146,6 +147,35 @@ func TestNothingOfAStreamGoesOutOnALaterConnection(t *testing.T) {
 	}
 	must(t, e.SignalString(t.Context(), "three"))
 	for _, want := range []string{"one", "two", "three"} {
+		if got, _ := wire.ParseText(p.ExpectEvent(wire.NormalEvent).Data); got != want {
+			t.Errorf("received %q, want %q", got, want)
+		}
+	}
+}
+
+// What the connection has taken whole is not sent again; what it has taken in
+// part is.
+func TestSignalsAreSentOnce(t *testing.T) {
+	var e *imb.Event
+	_, h, p := connectScripted(t, imb.Options{ReconnectMin: time.Millisecond}, func(c *imb.Client) {
+		e = c.Event("e")
+		must(t, e.Publish())
+	})
+	// The hub reads nothing, so that all but the first go into one write.
+	for _, s := range []string{"000", "one", "two", "end"} {
+		must(t, e.SignalString(t.Context(), s))
+	}
+	size := wire.FrameSize(wire.EventHeaderSize + len(text("000")))
+	taken := make([]byte, 2*size+size/2)
+	_, err := io.ReadFull(p.conn, taken)
+	must(t, err)
+	if !bytes.Contains(taken, []byte("one")) || bytes.Contains(taken, []byte("two")) {
+		t.Fatalf("the connection has taken %q", taken)
+	}
+	p.Close()
+	p = h.accept()
+	p.greet()
+	for _, want := range []string{"two", "end"} {
 		if got, _ := wire.ParseText(p.ExpectEvent(wire.NormalEvent).Data); got != want {
 			t.Errorf("received %q, want %q", got, want)
 		}

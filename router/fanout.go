@@ -13,7 +13,7 @@ import (
 // maxPartial is the number of messages of which a fan-out remembers what
 // succeeded in some of its branches only. Beyond it the oldest is forgotten,
 // and a retry of that one goes to all branches again.
-const maxPartial = 4096
+const maxPartial = 1 << 16
 
 // branch is one of the Sinks that a fan-out calls.
 type branch struct {

@@ -120,14 +120,14 @@ func terminate(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // eventually waits until ok.
-func eventually(ts *testscript.TestScript, ok func() bool, format string, args ...any) {
+func eventually(t interface{ Fatalf(string, ...any) }, ok func() bool, format string, args ...any) {
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); {
 		if ok() {
 			return
 		}
 		<-time.After(10 * time.Millisecond)
 	}
-	ts.Fatalf("in vain: "+format, args...)
+	t.Fatalf("in vain: "+format, args...)
 }
 
 func await(ts *testscript.TestScript, neg bool, args []string) {

@@ -114,6 +114,7 @@ func TestOwnVariables(t *testing.T) {
 	h := start(t, hub.Options{})
 	a, b := dialHub(t, h), dialHub(t, h)
 	b.send(wire.AppendFrame(nil, wire.CmdAllVariables, nil))
+	b.expect()
 	for _, prefix := range []int32{wire.PrefixUniqueClientID, wire.PrefixClientHandle} {
 		a.send(wire.AppendSetVariablePrefixed(nil, wire.PrefixedVariable{
 			Prefix: prefix, Variable: wire.Variable{Name: "FED.ME|ModelStatus", Value: []byte("busy")},

@@ -47,6 +47,40 @@ func TestNotices(t *testing.T) {
 	pub.expect(`unsubscribe "fed.x"`) // 1 to 0
 }
 
+// TestNoticesStartAnew: what a client was told in an earlier subscription or
+// publication does not count.
+func TestNoticesStartAnew(t *testing.T) {
+	h := start(t, hub.Options{})
+	a, b := dialHub(t, h), dialHub(t, h)
+	a.publish(0, "fed.x")
+	a.subscribe(0, "fed.x")
+	a.expect("hub 0 = client 0")
+	b.publish(0, "fed.x")
+	b.subscribe(0, "fed.x")
+	b.done()
+	a.expect(`publish 0 0 "fed.x"`, `subscribe 0 0 "fed.x"`)
+
+	a.unsubscribe("fed.x")
+	a.done()
+	b.unpublish("fed.x")
+	b.done()
+	a.subscribe(0, "fed.x")
+	a.expect("hub 0 = client 0")
+	b.publish(0, "fed.x")
+	b.done()
+	a.expect(`publish 0 0 "fed.x"`)
+
+	a.unpublish("fed.x")
+	a.done()
+	b.unsubscribe("fed.x")
+	b.done()
+	a.publish(0, "fed.x")
+	a.expect()
+	b.subscribe(0, "fed.x")
+	b.done()
+	a.expect(`subscribe 0 0 "fed.x"`)
+}
+
 // TestNoticesOfDisconnect: a connection that goes has left everything.
 func TestNoticesOfDisconnect(t *testing.T) {
 	h := start(t, hub.Options{})

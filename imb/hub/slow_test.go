@@ -3,6 +3,7 @@ package hub_test
 import (
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -221,6 +222,55 @@ func TestNoticesToSlowConsumer(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestUnsubscribedWhileSenderWaits: a client that has unsubscribed gets nothing
+// more, not even from a sender that was held up on its way to it.
+func TestUnsubscribedWhileSenderWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := start(t, hub.Options{QueueBytes: queueBytes})
+		sender, stuck, c := dialHub(t, h), dialHub(t, h), dialHub(t, h)
+		for _, s := range []*client{stuck, c} {
+			s.subscribe(0, "fed.x")
+			s.done()
+		}
+		sender.publish(0, "fed.x")
+		sender.done()
+		for _, s := range []*client{stuck, c} {
+			s.expect(`publish 0 0 "fed.x"`)
+		}
+		told := make(chan []string, 1)
+		go func() {
+			var lines []string
+			for f, err := c.r.Next(); err == nil; f, err = c.r.Next() {
+				lines = append(lines, describe(f))
+			}
+			told <- lines
+		}()
+		const signals = 200
+		go func() {
+			for range signals {
+				sender.conn.Write(signal(0, strings.Repeat("x", 1000)))
+			}
+		}()
+		synctest.Wait() // the sender waits for the one that is stuck
+		c.unsubscribe("fed.x")
+		synctest.Wait()
+		received := drain(stuck, noPause)
+		synctest.Wait()
+		h.Close()
+		if n, err := received(); n != signals || err != io.EOF {
+			t.Errorf("the one that was stuck got %d, %v", n, err)
+		}
+		lines := <-told
+		i := slices.Index(lines, "hub 0 = client -1")
+		if i <= 0 || i >= signals {
+			t.Fatalf("the translation was taken back after %d of %d frames", i, len(lines))
+		}
+		if rest := lines[i+1:]; !slices.Equal(rest, []string{`endSession ""`}) {
+			t.Errorf("%d frames follow on that", len(rest))
+		}
+	})
 }
 
 // TestAnswersToSlowConsumer: who asks for more and more and does not read is

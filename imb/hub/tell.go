@@ -44,13 +44,10 @@ func (c *conn) awaitRoom(reader *conn) error {
 	return nil // c is ending
 }
 
-// control changes the state of the hub on behalf of the connection. The
-// connection waits, before, until it has room for an answer, and after, for
-// those who were told of the change.
+// control changes the state of the hub on behalf of the connection, and then
+// waits for those who were told of it, itself included, until their queues have
+// room again.
 func (c *conn) control(change func()) error {
-	if err := c.awaitRoom(c); err != nil {
-		return err
-	}
 	h := c.hub
 	h.mu.Lock()
 	change()

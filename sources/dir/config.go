@@ -113,7 +113,7 @@ func checkPatterns(check *config.Check, key string, patterns []string) {
 }
 
 // Traffic implements config.Part.
-func (c *Config) Traffic() config.Traffic { return config.Traffic{Folder: c.Path} }
+func (c *Config) Traffic() config.Traffic { return config.Traffic{Folder: c.Path, Flat: !c.Recursive} }
 
 // Build implements config.Source.
 func (c *Config) Build(env router.Env) (router.Source, error) {

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"imbrouter/router"
+	"imbrouter/router/failpoint"
 )
 
 // step is called at each point of a delivery where a crash leaves the folder
@@ -22,7 +23,7 @@ import (
 // "header" (the stream is open), "body" (all of it is written), "tail" (the
 // stream is about to be ended), "confirmed" (the destination has it), "staged"
 // (the file is in staging), "archived" (it has been dealt with for good).
-var step = func(name string) {}
+var step = func(name string) { failpoint.Reach("send", name) }
 
 // copyBuffer is the size of the pieces in which a body is copied to a writer
 // that does not read by itself.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -157,7 +156,6 @@ func TestListOfSentFilesStaysSmall(t *testing.T) {
 func FuzzSentLog(f *testing.F) {
 	f.Add([]byte(`{"path":"a","size":1,"mtime_ns":2,"inode":3}` + "\n"))
 	f.Add([]byte(`{"raw_path":"/w==","size":1,"mtime_ns":2,"inode":3}` + "\n" + `{"path":"a","forget":true}` + "\n"))
-	f.Add([]byte(strings.Repeat("x", maxLine+1)))
 	f.Fuzz(func(t *testing.T, state []byte) {
 		d := newKeep(t)
 		d.must(os.Mkdir(d.abs(ownDir), 0o755))
