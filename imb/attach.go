@@ -106,7 +106,7 @@ func (c *Client) detach(n *connection, wait func()) {
 	for _, e := range c.byID {
 		e.hasSubscribers.Store(false)
 	}
-	c.inbox.note(delivery{what: allLost, err: context.Cause(n.ctx)}, nil)
+	c.inbox.note(delivery{what: allLost, at: c.inbox.clock(), err: context.Cause(n.ctx)}, nil)
 }
 
 // keepSignals drops from the send queue what cannot be sent on another

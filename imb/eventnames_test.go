@@ -60,7 +60,6 @@ func TestEventNamesOfAHubThatIsSlow(t *testing.T) {
 			}
 			return wire.AppendEventNames(nil, all)
 		}
-		p.Send(names("nobody asked"))
 		ctx, cancel := context.WithCancel(t.Context())
 		first := ask(ctx)
 		p.ExpectCommand(wire.CmdRequestEventNames)
@@ -78,6 +77,8 @@ func TestEventNamesOfAHubThatIsSlow(t *testing.T) {
 		if a := <-second; a.err != nil || len(a.names) != 3 || a.names[0].Name != "second" {
 			t.Errorf("the second question is answered with %+v", a)
 		}
+		p.Send(names("nobody asked"))
+		synctest.Wait()
 		third := ask(t.Context())
 		p.ExpectCommand(wire.CmdRequestEventNames)
 		p.serve()

@@ -3,6 +3,7 @@ package imb_test
 import (
 	"bytes"
 	"context"
+	"io"
 	"log/slog"
 	"net"
 	"sync"
@@ -259,6 +260,12 @@ func (p *peer) serveUntil(c wire.Command) wire.Frame {
 			return f
 		}
 	}
+}
+
+// swallow takes everything from now on and answers nothing.
+func (p *peer) swallow() {
+	p.conn.SetReadDeadline(time.Time{})
+	go io.Copy(io.Discard, p.conn) // until either side closes
 }
 
 // event makes an event frame as the hub sends it to the client.

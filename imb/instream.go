@@ -195,7 +195,7 @@ func (s *inStreams) end(st *inStream, err error) {
 // everything is handled, the present. So a stream whose next frame waits in the
 // queue is not taken for silent.
 func (s *inStreams) tick(now time.Duration) {
-	s.now = max(s.now, now) // notes between the frames have no time of their own
+	s.now = now
 	if len(s.byKey) == 0 || s.now < s.nextScan {
 		return
 	}

@@ -2,7 +2,6 @@ package imb_test
 
 import (
 	"errors"
-	"io"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,7 +17,7 @@ func TestHubThatFallsSilentIsGivenUp(t *testing.T) {
 		var states stateRecorder
 		begin := time.Now()
 		_, h, p := connectScripted(t, imb.Options{OnState: states.record, PingInterval: 4 * time.Second, PingTimeout: 8 * time.Second}, nil)
-		go io.Copy(io.Discard, p.conn) // takes everything, answers nothing
+		p.swallow()
 		h.accept()
 		if waited := time.Since(begin).Round(time.Second); waited < 12*time.Second || waited > 14*time.Second {
 			t.Errorf("the client dialled again after %v", waited)
@@ -35,7 +34,7 @@ func TestSilentHubIsGivenUpAlthoughSignalsGoOut(t *testing.T) {
 		c, h, p := connectScripted(t, imb.Options{PingInterval: 4 * time.Second, PingTimeout: 8 * time.Second}, nil)
 		e := c.Event("e")
 		must(t, e.Publish())
-		go io.Copy(io.Discard, p.conn)
+		p.swallow()
 		redialled := make(chan struct{})
 		go func() {
 			h.accept()

@@ -15,6 +15,12 @@ import (
 
 // Options says where a Client connects and what it allows itself. The zero
 // value of a field means its default.
+//
+// Beside the limits here there are fixed ones: a connection remembers 1,048,576
+// event ids of the hub, and 65,536 ids of streams that it hears of and does not
+// receive; names of events have up to 4096 bytes; subscriptions and
+// publications may exceed SendQueue by 1 MiB; see also Client.Variable and
+// Client.EventNames.
 type Options struct {
 	// Address of the hub, "host:port". Without a port it is 4000; "" is
 	// "localhost:4000".

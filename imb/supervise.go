@@ -90,7 +90,7 @@ func (c *Client) setState(s State, cause error, attrs ...any) {
 	case s == Closed:
 		c.opt.Log.Info("closed the connection to the hub")
 	case before == Connected:
-		c.opt.Log.Warn("lost the connection to the hub; reconnecting", "error", cause)
+		c.opt.Log.Warn("reconnecting to the hub", "error", cause)
 	default:
 		c.opt.Log.Warn("cannot connect to the hub; trying on", "error", cause)
 	}

@@ -180,27 +180,39 @@ func TestReceiverKilledAtEachStep(t *testing.T) {
 	}
 }
 
-// killsVariable makes TestRandomKills kill that many processes.
-const killsVariable = "IMBROUTER_TEST_KILLS"
+// Variables for a longer TestRandomKills, and for one with the choices of an
+// earlier one; the moments are never the same.
+const (
+	killsVariable = "IMBROUTER_TEST_KILLS" // how many processes are killed
+	seedVariable  = "IMBROUTER_TEST_SEED"
+)
+
+// numberFrom returns the number in an environment variable, or another one.
+func numberFrom(t *testing.T, variable string, otherwise uint64) uint64 {
+	t.Helper()
+	text, ok := os.LookupEnv(variable)
+	if !ok {
+		return otherwise
+	}
+	n, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		t.Fatalf("%s: %v", variable, err)
+	}
+	return n
+}
 
 // The sender, the hub and the receiver die at random moments while files are
 // dropped: faults 14, 24 and 41 in any order. The sender keeps its promise, that
 // every file is sent, and the receiver its own, that no file is half.
 func TestRandomKills(t *testing.T) {
 	t.Parallel()
-	kills := 25
-	if text := os.Getenv(killsVariable); text != "" {
-		var err error
-		if kills, err = strconv.Atoi(text); err != nil {
-			t.Fatalf("%s: %v", killsVariable, err)
-		}
-	}
+	kills := numberFrom(t, killsVariable, 25)
 	const filesPerKill = 8
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
+	seed := numberFrom(t, seedVariable, rand.Uint64())
+	t.Logf("%s=%d", seedVariable, seed)
 	random := rand.New(rand.NewPCG(seed, 0))
 	// pause waits for a random time, which is what this test is about.
-	pause := func(most time.Duration) { <-time.After(rand.N(most)) }
+	pause := func(most time.Duration) { <-time.After(time.Duration(random.Int64N(int64(most)))) }
 
 	s := newSite(t)
 	hub, addr := s.startHub()
