@@ -1,8 +1,6 @@
 package imb
 
-import (
-	"time"
-)
+import "time"
 
 // watch asks the hub for a sign of life when it has been silent for
 // Options.PingInterval, and gives the connection up when nothing comes back.

@@ -120,8 +120,9 @@ type Source interface {
 
 type inFlightKey struct{}
 
-// InFlight returns the context under which a source finishes what it has begun
-// when its own, ctx, has ended. It ends after the router's stop time-out.
+// InFlight returns the context under which what has begun is finished when ctx,
+// that of Source.Run or Opener.Open, has ended. It ends after the router's stop
+// time-out, or when the router is to stop at once.
 func InFlight(ctx context.Context) context.Context {
 	if c, ok := ctx.Value(inFlightKey{}).(context.Context); ok {
 		return c
@@ -133,10 +134,12 @@ func InFlight(ctx context.Context) context.Context {
 // router runs: a lock, a folder, a connection.
 type Opener interface {
 	// Open acquires it before anything flows; an error ends the start of the
-	// whole router. A hub that is down is no error. ctx bounds Open only.
+	// whole router. A hub that is down is no error. ctx bounds Open only, but
+	// for InFlight(ctx).
 	Open(ctx context.Context) error
 	// Close gives it back after everything has flowed. It is called once,
-	// after an Open that returned nil.
+	// after an Open that returned nil, and waits for others no longer than
+	// InFlight of the context of Open.
 	Close() error
 }
 

@@ -192,6 +192,7 @@ func (r *Router) Run(ctx context.Context) error {
 
 // open opens every part and returns those that must be closed.
 func (r *Router) open(ctx context.Context) (closers []io.Closer, err error) {
+	ctx = r.withInFlight(ctx)
 	one := func(kind, name string, part any) error {
 		opener, ok := part.(Opener)
 		if !ok {
@@ -216,10 +217,15 @@ func (r *Router) open(ctx context.Context) (closers []io.Closer, err error) {
 	return closers, nil
 }
 
+// withInFlight returns a context of which InFlight is r.hard.
+func (r *Router) withInFlight(ctx context.Context) context.Context {
+	return context.WithValue(ctx, inFlightKey{}, r.hard)
+}
+
 // start runs sources, each in a goroutine. The function that it returns stops
 // them, and tells whether all have returned in time.
 func (r *Router) start(names []string) (stop func() bool) {
-	ctx, cancel := context.WithCancel(context.WithValue(context.Background(), inFlightKey{}, r.hard))
+	ctx, cancel := context.WithCancel(r.withInFlight(context.Background()))
 	var running sync.WaitGroup
 	for _, name := range names {
 		running.Go(func() { r.keepRunning(ctx, name) })

@@ -62,7 +62,7 @@ to = ["hole"]
 	s.drop("large.bin", 20<<20)
 	s.write("other/small.bin", "small")
 	for _, sink := range []string{"frozen", "hole"} {
-		sender.await(`lost the connection to the hub; reconnecting" sink=` + sink + `.*the hub does not answer`)
+		sender.await(`sink=` + sink + ` .*lost the connection to the hub: the hub does not answer`)
 		sender.await(`the destination is away.*hub of connection \\"` + sink + `\\".*lost the connection`)
 	}
 	if left := s.input(); len(left) != 1 || !fileExists(s.path("other/small.bin")) {

@@ -1,6 +1,7 @@
-// Package hub is an IMB 3 hub for use inside any Go program. It serves every
-// known client of the protocol (Python, TypeScript, Java, Delphi, C#) over
-// sockets, and this process over [Hub.Dial] without one.
+// Package hub is an IMB 3 hub for use inside any Go program. It is made for all
+// known clients of the protocol (Python, TypeScript, Java, Delphi, C#), each of
+// which fails on something else. They connect to a socket that it serves on;
+// this process may do without one, see [Hub.Dial].
 //
 //	h := hub.New(hub.Options{Log: slog.Default()})
 //	defer h.Close()

@@ -26,7 +26,8 @@ import (
 	"imbrouter/router"
 )
 
-// closeTimeout is how long queued signals may take to leave when the router stops.
+// closeTimeout is how long queued signals may take to leave when the router
+// stops and has not used up its stop time-out.
 const closeTimeout = 5 * time.Second
 
 type sink struct {
@@ -34,6 +35,7 @@ type sink struct {
 	connection router.Connection
 	echoes     *router.Echoes
 	log        *slog.Logger
+	inFlight   context.Context // see router.InFlight
 	client     *imb.Client
 
 	mu     sync.Mutex
@@ -52,7 +54,7 @@ func (s *sink) Open(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("connection %q: %w", s.connection.Name, err)
 	}
-	s.client = client
+	s.client, s.inFlight = client, router.InFlight(ctx)
 	if s.config.Event != "" { // so that the hub can tell in time whether anyone listens
 		_, err = s.event(s.connection.Options.Federation, s.config.Event)
 	}
@@ -61,7 +63,7 @@ func (s *sink) Open(ctx context.Context) error {
 
 // Close implements router.Opener.
 func (s *sink) Close() error {
-	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	ctx, cancel := context.WithTimeout(s.inFlight, closeTimeout)
 	defer cancel()
 	return s.client.Close(ctx)
 }
@@ -116,11 +118,9 @@ func (s *sink) Signal(ctx context.Context, m router.Signal) error {
 	err = e.Send(ctx, imb.Message{Kind: m.Kind, Flags: m.Flags, Tick: m.Tick, Data: m.Data})
 	switch {
 	case errors.Is(err, wire.ErrTooLarge), errors.Is(err, imb.ErrStreamKind):
-		return router.Permanent(fmt.Errorf("signal on %q: %w", e.Name(), err))
-	case err != nil:
-		return fmt.Errorf("signal on %q: %w", e.Name(), err)
+		return router.Permanent(err)
 	}
-	return nil
+	return err
 }
 
 // Stream implements router.Sink.
@@ -139,19 +139,21 @@ func (s *sink) Stream(ctx context.Context, info router.StreamInfo) (router.Strea
 	}
 	out, err := e.OpenStream(ctx, info.Name, o)
 	if err != nil {
-		return nil, s.streamError(e, info, err)
+		return nil, s.streamError(err)
 	}
 	return &stream{sink: s, event: e, info: info, out: out}, nil
 }
 
-func (s *sink) streamError(e *imb.Event, info router.StreamInfo, err error) error {
+// streamError says what an error of a stream means to the router. The client's
+// errors name the event.
+func (s *sink) streamError(err error) error {
 	switch {
 	case errors.Is(err, imb.ErrNotConnected), errors.Is(err, imb.ErrDisconnected):
 		return unavailable(s.connection, err)
 	case errors.Is(err, wire.ErrTooLarge):
-		return router.Permanent(fmt.Errorf("stream %q on %q: %w", info.Name, e.Name(), err))
+		return router.Permanent(err)
 	}
-	return fmt.Errorf("stream %q on %q: %w", info.Name, e.Name(), err)
+	return err
 }
 
 func unavailable(c router.Connection, err error) error {
@@ -169,7 +171,7 @@ type stream struct {
 func (w *stream) Write(p []byte) (int, error) {
 	n, err := w.out.Write(p)
 	if err != nil {
-		err = w.sink.streamError(w.event, w.info, err)
+		err = w.sink.streamError(err)
 	}
 	return n, err
 }
@@ -178,7 +180,7 @@ func (w *stream) Write(p []byte) (int, error) {
 func (w *stream) ReadFrom(r io.Reader) (int64, error) {
 	n, err := w.out.ReadFrom(r)
 	if errors.Is(err, imb.ErrDisconnected) {
-		err = w.sink.streamError(w.event, w.info, err)
+		err = w.sink.streamError(err)
 	}
 	return n, err
 }
@@ -186,10 +188,10 @@ func (w *stream) ReadFrom(r io.Reader) (int64, error) {
 // Commit sends the tail, and returns nil when the hub has taken it.
 func (w *stream) Commit(ctx context.Context) error {
 	if err := w.out.Close(ctx); err != nil {
-		return w.sink.streamError(w.event, w.info, err)
+		return w.sink.streamError(err)
 	}
 	if err := w.sink.client.Flush(ctx); err != nil {
-		return w.sink.streamError(w.event, w.info, fmt.Errorf("sent, but not confirmed: %w", err))
+		return w.sink.streamError(fmt.Errorf("sent, but not confirmed: %w", err))
 	}
 	w.sink.warnIfAlone(w.event, w.info)
 	return nil

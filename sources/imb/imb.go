@@ -32,6 +32,7 @@ type source struct {
 	connection router.Connection
 	echoes     *router.EchoListener // nil when relayed messages are taken
 	log        *slog.Logger
+	inFlight   context.Context // see router.InFlight
 	client     *imb.Client
 	ready      chan struct{}
 	readyOnce  sync.Once
@@ -56,13 +57,13 @@ func (s *source) Open(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("connection %q: %w", s.connection.Name, err)
 	}
-	s.client = client
+	s.client, s.inFlight = client, router.InFlight(ctx)
 	return nil
 }
 
 // Close implements router.Opener.
 func (s *source) Close() error {
-	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	ctx, cancel := context.WithTimeout(s.inFlight, closeTimeout)
 	defer cancel()
 	return s.client.Close(ctx)
 }
