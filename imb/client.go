@@ -3,10 +3,8 @@ package imb
 import (
 	"context"
 	"fmt"
-	"strings"
 	"sync"
 	"sync/atomic"
-	"unicode/utf8"
 
 	"imbrouter/imb/internal/outbox"
 	"imbrouter/imb/wire"
@@ -186,7 +184,7 @@ func (c *Client) Event(name string) *Event { return c.FullEvent(c.FullName(name)
 func (c *Client) FullEvent(full string) *Event {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	key := foldName(full)
+	key := wire.FoldName(full)
 	e := c.events[key]
 	if e == nil {
 		e = c.newEvent(full)
@@ -199,23 +197,8 @@ func (c *Client) FullEvent(full string) *Event {
 func (c *Client) LookupEvent(full string) (e *Event, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	e, ok = c.events[foldName(full)]
+	e, ok = c.events[wire.FoldName(full)]
 	return e, ok
-}
-
-// foldName returns what the spellings of one event's name have in common. Names
-// of older Windows clients are not UTF-8 and are folded as far as they are ASCII.
-func foldName(name string) string {
-	if utf8.ValidString(name) {
-		return strings.ToLower(name)
-	}
-	b := []byte(name)
-	for i, c := range b {
-		if 'A' <= c && c <= 'Z' {
-			b[i] = c + 'a' - 'A'
-		}
-	}
-	return string(b)
 }
 
 func (c *Client) newEvent(full string) *Event {

@@ -6,7 +6,6 @@ import (
 	"time"
 	"unsafe"
 
-	"imbrouter/imb/internal/outbox"
 	"imbrouter/imb/wire"
 )
 
@@ -75,7 +74,7 @@ type inbox struct {
 	next     int // the first of current that is not taken
 	taken    int // cost of the delivery in the dispatcher's hands
 	size     int // cost of everything, taken included
-	trim     outbox.Trimmer
+	trim     trimmer
 	sleeping bool
 	closed   bool
 	stopped  time.Time     // since when the clock stands still; zero while it runs
@@ -202,7 +201,7 @@ func (q *inbox) take() (d delivery, data []byte, ok bool) {
 // emptied returns the current batch for the next use.
 func (q *inbox) emptied() batch {
 	b := &q.current
-	if q.trim.Excess(len(b.data), cap(b.data)) {
+	if q.trim.excess(len(b.data), cap(b.data)) {
 		return batch{}
 	}
 	return batch{items: b.items[:0], data: b.data[:0]}

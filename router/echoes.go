@@ -3,7 +3,6 @@ package router
 import (
 	"encoding/binary"
 	"hash/maphash"
-	"strings"
 	"sync"
 	"time"
 
@@ -148,7 +147,7 @@ func count(m map[uint64]int32, sum uint64, by int32) {
 func echoSum(fullEvent string, kind wire.Kind, flags wire.Flags, tick int32, data []byte) uint64 {
 	var h maphash.Hash
 	h.SetSeed(echoSeed)
-	h.WriteString(strings.ToLower(fullEvent))
+	h.WriteString(wire.FoldName(fullEvent))
 	var head [9]byte
 	head[0] = byte(kind)
 	binary.LittleEndian.PutUint32(head[1:], uint32(flags))

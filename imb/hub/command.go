@@ -110,7 +110,7 @@ const (
 // tellEventNames answers a requestEventNames command with one frame: the
 // events that match, by id.
 func (h *Hub) tellEventNames(c *conn, r wire.EventNamesRequest) {
-	key := fold(r.Filter)
+	key := wire.FoldName(r.Filter)
 	prefix, isPrefix := filterPrefix(key)
 	var names []wire.EventName
 	size := countSize

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+
+	"imbrouter/imb/wire"
 )
 
 // event is a name that some connection subscribes to or publishes.
@@ -74,9 +76,9 @@ func spelled[T interface{ spelling() string }](list []T, name string) int {
 	if i := slices.IndexFunc(list, func(t T) bool { return t.spelling() == name }); i >= 0 {
 		return i
 	}
-	key := fold(name)
+	key := wire.FoldName(name)
 	for i, t := range slices.Backward(list) {
-		if fold(t.spelling()) == key {
+		if wire.FoldName(t.spelling()) == key {
 			return i
 		}
 	}

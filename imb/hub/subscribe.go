@@ -12,7 +12,7 @@ import (
 // subscribe answers a subscribe command.
 func (h *Hub) subscribe(c *conn, ref wire.EventRef) {
 	if prefix, ok := filterPrefix(ref.Name); ok {
-		h.subscribeFilter(c, &filter{claim{ref.Name, ref.ID}, fold(prefix), c})
+		h.subscribeFilter(c, &filter{claim{ref.Name, ref.ID}, wire.FoldName(prefix), c})
 		return
 	}
 	l := h.bind(c, ref)
@@ -103,13 +103,13 @@ func (h *Hub) release(c *conn) {
 
 // find returns what the connection has to do with an event, or nil.
 func (h *Hub) find(c *conn, name string) *link {
-	return c.links[h.registry.events[fold(name)]]
+	return c.links[h.registry.events[wire.FoldName(name)]]
 }
 
 // bind lets the connection's id stand for an event, which it makes if need be,
 // and for nothing else. It returns nil when that is refused.
 func (h *Hub) bind(c *conn, ref wire.EventRef) *link {
-	key := fold(ref.Name)
+	key := wire.FoldName(ref.Name)
 	if old := c.table.get(ref.ID); old == nil || old.event.key != key {
 		h.unbind(c, ref.ID)
 	}

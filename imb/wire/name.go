@@ -1,16 +1,56 @@
 package wire
 
-import "strings"
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
 
 // Wildcard ends the name of a subscription to every event that begins so.
 const Wildcard = "*"
 
 // MatchName tells whether a subscription to pattern, a full name or a prefix
-// that ends in Wildcard, takes the event with that full name. Names compare
-// without regard to case, as the Delphi clients do and our hub does.
+// that ends in Wildcard, takes the event with that full name. Case does not
+// count, see FoldName.
 func MatchName(pattern, name string) bool {
 	if prefix, ok := strings.CutSuffix(pattern, Wildcard); ok {
-		return len(name) >= len(prefix) && strings.EqualFold(name[:len(prefix)], prefix)
+		return strings.HasPrefix(FoldName(name), FoldName(prefix))
 	}
-	return strings.EqualFold(pattern, name)
+	return FoldName(pattern) == FoldName(name)
+}
+
+// FoldName returns a key that is equal for event names that differ only in case,
+// as the Delphi clients and our hub compare them, and is a prefix of the key of
+// every name that begins so. Bytes that are not UTF-8, which older Windows
+// clients send, stand for themselves.
+func FoldName(name string) string {
+	var b strings.Builder
+	b.Grow(len(name))
+	for i := 0; i < len(name); {
+		if c := name[i]; c < utf8.RuneSelf {
+			if 'a' <= c && c <= 'z' {
+				c -= 'a' - 'A'
+			}
+			b.WriteByte(c)
+			i++
+			continue
+		}
+		r, size := utf8.DecodeRuneInString(name[i:])
+		if r == utf8.RuneError {
+			b.WriteString(name[i : i+size])
+		} else {
+			b.WriteRune(foldRune(r))
+		}
+		i += size
+	}
+	return b.String()
+}
+
+// foldRune returns the least of the runes that differ from r only in case.
+func foldRune(r rune) rune {
+	least := r
+	for f := unicode.SimpleFold(r); f != r; f = unicode.SimpleFold(f) {
+		least = min(least, f)
+	}
+	return least
 }

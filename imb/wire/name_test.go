@@ -23,6 +23,9 @@ func TestMatchName(t *testing.T) {
 		{"fed.*.x", "fed.alarm.x", false}, // a star elsewhere is a letter
 		{"fed.*.x", "fed.*.x", true},
 		{"É.*", "é.alarm", true},
+		{"\u212A.*", "k.alarm", true}, // the Kelvin sign is a K, of another length
+		{"caf\xe9", "caf\xe8", false}, // not UTF-8: other bytes, other names
+		{"caf\xe9", "CAF\xe9", true},
 	}
 	for _, tt := range tests {
 		if got := wire.MatchName(tt.pattern, tt.name); got != tt.want {

@@ -15,12 +15,13 @@ package outbox
 import (
 	"context"
 	"io"
+	"slices"
 	"sync"
 	"time"
 )
 
 // maxWrite bounds one Write call, so that a receiver's progress shows in Len
-// while a long queue is written.
+// while a large frame is written.
 const maxWrite = 256 << 10
 
 // Queue is the buffer of one connection. It is safe for concurrent use.
@@ -29,11 +30,13 @@ type Queue struct {
 	wake  chan struct{} // has room for one: there is something to write, or the queue was closed
 
 	mu       sync.Mutex
-	pending  []byte
-	writing  []byte // what Run writes now; Run alone changes its bytes
-	written  int    // of writing
-	total    int64  // bytes handed to connections since New
-	trim     Trimmer
+	pending  []*block      // what comes after writing; senders append to the last
+	writing  *block        // what Run writes now; nil when there is nothing to write
+	written  int           // of writing
+	size     int           // bytes in pending and writing that are not written
+	total    int64         // bytes handed to connections since New
+	busy     bool          // what is queued lately does not fit into a small block
+	spare    *block        // a small one for when that is not so
 	room     chan struct{} // closed when there is room again; nil when senders need not wait
 	halfFull time.Time     // since when Len is above half of the limit; zero when it is not
 	closed   error
@@ -58,8 +61,8 @@ func (q *Queue) Lock(ctx context.Context) ([]byte, error) {
 			q.mu.Unlock()
 			return nil, q.closed
 		}
-		if q.room == nil && q.lenLocked() < q.limit {
-			return q.pending, nil
+		if q.room == nil && q.size < q.limit {
+			return q.tail(), nil
 		}
 		if q.room == nil {
 			q.room = make(chan struct{})
@@ -82,15 +85,16 @@ func (q *Queue) LockNow() ([]byte, error) {
 		q.mu.Unlock()
 		return nil, q.closed
 	}
-	return q.pending, nil
+	return q.tail(), nil
 }
 
 // Unlock takes back the buffer that Lock returned, with what was appended.
 func (q *Queue) Unlock(buf []byte) {
-	q.pending = buf
-	if q.halfFull.IsZero() && q.lenLocked() > q.limit/2 {
-		q.halfFull = time.Now()
-	}
+	last := q.pending[len(q.pending)-1]
+	q.size += len(buf) - len(last.bytes)
+	last.bytes = buf
+	q.busy = q.busy || len(buf) > smallBlock
+	q.grown()
 	q.mu.Unlock()
 	q.wakeUp()
 }
@@ -102,13 +106,11 @@ func (q *Queue) wakeUp() {
 	}
 }
 
-func (q *Queue) lenLocked() int { return len(q.pending) + len(q.writing) - q.written }
-
 // Len returns how many bytes wait to be written.
 func (q *Queue) Len() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.lenLocked()
+	return q.size
 }
 
 // Progress returns how many bytes have been handed to connections so far, and
@@ -117,7 +119,7 @@ func (q *Queue) Len() int {
 func (q *Queue) Progress() (written, queued int64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.total, q.total + int64(q.lenLocked())
+	return q.total, q.total + int64(q.size)
 }
 
 // MoreThanHalfFull returns since when the queue has been more than half full
@@ -152,8 +154,6 @@ func (q *Queue) freeRoom() {
 // then returns nil; or until stop is closed or a write fails. After a failure
 // the queue still holds what was not written; see Edit. One Run at a time.
 func (q *Queue) Run(w io.Writer, stop <-chan struct{}) error {
-	idle := time.NewTimer(trimAfter)
-	defer idle.Stop()
 	for {
 		for q.next() {
 			if err := q.writeOut(w); err != nil {
@@ -161,71 +161,52 @@ func (q *Queue) Run(w io.Writer, stop <-chan struct{}) error {
 			}
 		}
 		q.mu.Lock()
-		done := q.closed != nil && q.lenLocked() == 0
+		done := q.closed != nil && q.size == 0
 		q.mu.Unlock()
 		if done {
 			return nil
 		}
-		if !q.await(stop, idle) {
+		select {
+		case <-q.wake:
+		case <-stop:
 			return nil
 		}
 	}
 }
 
-// await returns true when there may be something to write, and false when stop
-// is closed. Meanwhile it gives back memory that is not needed for long.
-func (q *Queue) await(stop <-chan struct{}, idle *time.Timer) bool {
-	idle.Reset(trimAfter)
-	for {
-		select {
-		case <-q.wake:
-			return true
-		case <-stop:
-			return false
-		case <-idle.C:
-			q.release()
-		}
-	}
-}
-
-// release gives the memory of an empty queue back.
-func (q *Queue) release() {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.lenLocked() == 0 {
-		q.pending, q.writing, q.written = nil, nil, 0
-	}
-}
-
-// next makes the pending buffer the one to write, and the one just written
-// the pending one. It returns false when there is nothing to write.
+// next takes the next block to write. It returns false when there is none.
 func (q *Queue) next() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if len(q.writing) > q.written { // left over from a Run that failed
+	if q.writing != nil { // left over from a Run that failed
 		return true
 	}
-	spare := q.writing[:0]
-	if q.trim.Excess(len(q.writing), cap(spare)) {
-		spare = nil
+	if len(q.pending) == 0 {
+		return false
 	}
-	q.writing, q.written, q.pending = q.pending, 0, spare
-	return len(q.writing) > 0
+	q.writing = q.pending[0]
+	q.pending = slices.Delete(q.pending, 0, 1)
+	return true
 }
 
+// writeOut writes the block that next took.
 func (q *Queue) writeOut(w io.Writer) error {
 	for {
 		q.mu.Lock()
-		rest := q.writing[q.written:]
-		q.mu.Unlock()
+		rest := q.writing.bytes[q.written:]
 		if len(rest) == 0 {
+			q.recycle(q.writing)
+			q.writing, q.written = nil, 0
+			q.mu.Unlock()
 			return nil
 		}
+		q.mu.Unlock()
 		n, err := w.Write(rest[:min(len(rest), maxWrite)])
 		q.mu.Lock()
 		q.written += n
+		q.size -= n
 		q.total += int64(n)
-		q.madeRoom()
+		q.shrunk()
 		q.mu.Unlock()
 		if err != nil {
 			return err
@@ -233,9 +214,16 @@ func (q *Queue) writeOut(w io.Writer) error {
 	}
 }
 
-func (q *Queue) madeRoom() {
-	n := q.lenLocked()
-	if n <= q.limit/2 {
+// grown is called when size may have become more than half of the limit.
+func (q *Queue) grown() {
+	if q.halfFull.IsZero() && q.size > q.limit/2 {
+		q.halfFull = time.Now()
+	}
+}
+
+// shrunk is called when size may have become no more than that.
+func (q *Queue) shrunk() {
+	if q.size <= q.limit/2 {
 		q.halfFull = time.Time{}
 		q.freeRoom()
 	}
@@ -243,14 +231,23 @@ func (q *Queue) madeRoom() {
 
 // Edit replaces what is queued while no Run is at work. edit gets the buffer
 // whose write failed, how many of its bytes were handed to the connection, and
-// what has been appended since; it returns what shall be written by the next Run.
+// what comes after it; it returns what shall be written by the next Run. Both
+// begin and end with a whole append.
 func (q *Queue) Edit(edit func(writing []byte, written int, pending []byte) []byte) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.pending = edit(q.writing, q.written, q.pending)
-	q.writing, q.written = nil, 0
-	q.madeRoom()
-	if q.halfFull.IsZero() && q.lenLocked() > q.limit/2 {
-		q.halfFull = time.Now()
+	var writing, pending []byte
+	if q.writing != nil {
+		writing = q.writing.bytes
 	}
+	for _, b := range q.pending {
+		pending = append(pending, b.bytes...)
+	}
+	rest := edit(writing, q.written, pending)
+	q.writing, q.written, q.pending, q.size = nil, 0, nil, len(rest)
+	if len(rest) > 0 {
+		q.pending = []*block{{rest}}
+	}
+	q.shrunk()
+	q.grown()
 }
