@@ -1,6 +1,7 @@
 package imb
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -32,7 +33,8 @@ type Options struct {
 	OwnerID   int32
 	OwnerName string
 	// Dial, when set, connects in place of TCP to Address, as the Dial method
-	// of an embedded hub does. Address is then for the log only.
+	// of an embedded hub does. Address is then a name for messages; "" is
+	// "in-process".
 	Dial func(ctx context.Context) (net.Conn, error)
 	// Log gets one line for each change of state, and one for each kind of
 	// fault, with a count when it repeats. Default: nothing is logged.
@@ -144,13 +146,14 @@ func (o Options) withDefaults() (Options, error) {
 	if o.ReconnectMax < o.ReconnectMin {
 		errs = append(errs, fmt.Errorf("imb.Options.ReconnectMax %v is below ReconnectMin %v", o.ReconnectMax, o.ReconnectMin))
 	}
-	o.Address = withPort(o.Address)
 	if o.Dial == nil {
+		o.Address = withPort(o.Address)
 		address := o.Address
 		o.Dial = func(ctx context.Context) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, "tcp", address)
 		}
 	}
+	o.Address = cmp.Or(o.Address, "in-process")
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}

@@ -83,7 +83,7 @@ func (d *Daemon) connections() map[string]router.Connection {
 			Address: c.Address, Federation: c.Federation, OwnerID: c.OwnerID, OwnerName: c.OwnerName,
 		}
 		if c.Internal {
-			o.Dial = d.hub.Dial
+			o.Dial, o.Address = d.hub.Dial, ""
 		}
 		all[name] = router.Connection{Name: name, Hub: c.Hub(), Options: o}
 	}

@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"imbrouter/imb"
@@ -24,8 +25,13 @@ import (
 	"imbrouter/router"
 )
 
-// closeTimeout is how long saying good-bye to the hub may take.
-const closeTimeout = 2 * time.Second
+const (
+	// closeTimeout is how long saying good-bye to the hub may take.
+	closeTimeout = 2 * time.Second
+	// stopQuiet is how long nothing may have come of the open streams for the
+	// end of the router to wait for them. Most senders are gone by then.
+	stopQuiet = 2 * time.Second
+)
 
 type source struct {
 	config     Config
@@ -73,7 +79,7 @@ func (s *source) Ready() <-chan struct{} { return s.ready }
 
 // Run implements router.Source.
 func (s *source) Run(ctx context.Context, next router.Sink) error {
-	r := &receiver{source: s, ctx: ctx, next: next, commits: newCommits(s.config.Parallel)}
+	r := &receiver{source: s, ctx: ctx, next: next, commits: newCommits(s.config.Parallel), began: time.Now()}
 	defer r.finish(router.InFlight(ctx))
 	for _, name := range s.config.names {
 		e := s.client.FullEvent(name)
@@ -114,6 +120,9 @@ type receiver struct {
 	mu       sync.Mutex
 	open     int           // streams
 	finished chan struct{} // made by finish; closed when open is 0
+
+	began time.Time
+	heard atomic.Int64 // when something came of a stream last, as a time.Duration since began
 }
 
 // begin notes a stream, unless nothing new is taken any more.
@@ -137,7 +146,8 @@ func (r *receiver) end() {
 	}
 }
 
-// finish waits for the open streams until inFlight ends, and then cuts them off.
+// finish waits for the open streams, until inFlight ends or nothing more comes
+// of them, and then cuts them off.
 func (r *receiver) finish(inFlight context.Context) {
 	r.mu.Lock()
 	r.finished = make(chan struct{})
@@ -145,13 +155,25 @@ func (r *receiver) finish(inFlight context.Context) {
 		close(r.finished)
 	}
 	r.mu.Unlock()
-	select {
-	case <-r.finished:
-	case <-inFlight.Done():
-		_ = r.source.client.Close(inFlight) // ends them with an error
-		<-r.finished
+	r.hear() // gives every stream its time
+	look := time.NewTicker(stopQuiet / 10)
+	defer look.Stop()
+	for waiting := true; waiting; {
+		select {
+		case <-r.finished:
+			return
+		case <-inFlight.Done():
+			waiting = false
+		case <-look.C:
+			waiting = time.Since(r.began)-time.Duration(r.heard.Load()) < stopQuiet
+		}
 	}
+	_ = r.source.client.Close(inFlight) // ends them with an error
+	<-r.finished
 }
+
+// hear notes that something came of a stream.
+func (r *receiver) hear() { r.heard.Store(int64(time.Since(r.began))) }
 
 func (r *receiver) relayed(name string, kind wire.Kind, flags wire.Flags, tick int32, data []byte) bool {
 	return r.source.echoes != nil && r.source.echoes.Relayed(name, kind, flags, tick, data)
@@ -205,7 +227,10 @@ type stream struct {
 	w        router.StreamWriter
 }
 
-func (s *stream) Write(p []byte) (int, error) { return s.w.Write(p) }
+func (s *stream) Write(p []byte) (int, error) {
+	s.receiver.hear()
+	return s.w.Write(p)
+}
 
 // End implements imb.StreamReceiver. Making a whole stream durable takes a
 // while, in which the next ones come in already.
