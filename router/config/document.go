@@ -98,8 +98,12 @@ func syntaxMessage(message string) string {
 	return "this is not TOML: " + message
 }
 
-// decodeTOML makes an error of a bug in the decoder.
+// decodeTOML makes an error of a bug in the decoder, and of a mark of UTF-16,
+// which the decoder skips and the scanner does not.
 func decodeTOML(text string, into any) (meta toml.MetaData, err error) {
+	if strings.HasPrefix(text, "\xff\xfe") || strings.HasPrefix(text, "\xfe\xff") {
+		return meta, errors.New("the file is in UTF-16; save it as UTF-8")
+	}
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("%v", r)
