@@ -13,7 +13,7 @@ import (
 // a connection. command tells what: publish, unpublish, subscribe or
 // unsubscribe.
 func (c *Client) wish(e *Event, command wire.Command, flag *atomic.Bool, wanted bool) error {
-	if len(e.name) > maxNameLength {
+	if len(e.name) > wire.MaxNameLength {
 		return fmt.Errorf("%v a name of %d bytes: %w", command, len(e.name), wire.ErrTooLarge)
 	}
 	c.mu.Lock()
@@ -21,7 +21,13 @@ func (c *Client) wish(e *Event, command wire.Command, flag *atomic.Bool, wanted 
 	if flag.Load() == wanted {
 		return nil
 	}
-	err := c.tell(func() { flag.Store(wanted) }, func(buf []byte) []byte { return appendWish(buf, e, command) })
+	change := func() {
+		flag.Store(wanted)
+		if flag == &e.published {
+			e.hasSubscribers.Store(false) // the hub tells publishers only
+		}
+	}
+	err := c.tell(change, func(buf []byte) []byte { return appendWish(buf, e, command) })
 	if err != nil {
 		return fmt.Errorf("%v %q: %w", command, e.name, err)
 	}
@@ -44,7 +50,7 @@ func appendWish(buf []byte, e *Event, command wire.Command) []byte {
 // under the send queue's lock, too, so that a signal is sent either before the
 // frame or after the change. It does not wait for room, which bounds maxControl.
 func (c *Client) tell(change func(), frame func([]byte) []byte) error {
-	if c.conn != nil && c.out.Len() > c.opt.SendQueue+maxControl {
+	if c.conn != nil && c.out.Len() > c.opt.SendQueue+wire.MaxPayload+maxControl {
 		return ErrQueueFull
 	}
 	buf, err := c.out.LockNow()

@@ -270,7 +270,13 @@ func (n *connection) translate(t wire.Translation) {
 		return
 	}
 	if h := n.hubEvent(t.HubID); h != nil {
-		h.event = n.client.eventByID(t.ClientID)
+		event := n.client.eventByID(t.ClientID)
+		if h.event != nil && h.event != event {
+			// Streams that came to the old event get no more: the hub sends
+			// only to who was there for the header.
+			n.deliver(delivery{what: hubEventGone, hub: t.HubID, at: n.arrived}, nil)
+		}
+		h.event = event
 		h.resolve()
 		if h.event == n.flush.event {
 			n.flush.translated()
@@ -281,7 +287,7 @@ func (n *connection) translate(t wire.Translation) {
 // nameHubEvent notes the name of a hub's event, which is what tells the events
 // of a wildcard subscription apart.
 func (n *connection) nameHubEvent(r wire.EventRef) {
-	if len(r.Name) > maxNameLength {
+	if len(r.Name) > wire.MaxNameLength {
 		return
 	}
 	if h := n.hubEvent(r.ID); h != nil {
@@ -318,4 +324,4 @@ func (h *hubEvent) resolve() {
 
 // isFlushName tells whether an event is the private one by which some client
 // flushes; wildcard subscriptions do not get these.
-func isFlushName(name string) bool { return strings.HasPrefix(name, flushPrefix) }
+func isFlushName(name string) bool { return strings.HasPrefix(name, wire.PrivatePrefix) }

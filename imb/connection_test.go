@@ -100,7 +100,7 @@ func TestInProcessConnection(t *testing.T) {
 func TestAddressIsCompleted(t *testing.T) {
 	errDial := errors.New("not today")
 	for address, want := range map[string]string{
-		"": "localhost:4000", "hub.example": "hub.example:4000", "hub.example:4711": "hub.example:4711",
+		"": "in-process", "hub.example": "hub.example:4000", "hub.example:4711": "hub.example:4711",
 		":4711": "localhost:4711", "::1": "[::1]:4000", "[::1]": "[::1]:4000", "[::1]:4711": "[::1]:4711",
 	} {
 		_, err := imb.Connect(t.Context(), imb.Options{

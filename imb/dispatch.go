@@ -60,6 +60,8 @@ func (d *dispatcher) deliver(item delivery, data []byte) {
 		d.streams.lost(item, data)
 	case hubEventGone:
 		d.streams.endEvent(item.hub)
+	case drained:
+		item.done()
 	}
 }
 

@@ -9,9 +9,6 @@ import (
 	"imbrouter/imb/wire"
 )
 
-// flushPrefix begins the names of the private events by which clients flush.
-const flushPrefix = "imbrouter.flush."
-
 // Flush returns when the hub has taken everything that was sent before the
 // call: signals, streams, subscriptions, publications and variables. That a
 // write succeeded does not tell that, because TCP accepts megabytes that
@@ -28,13 +25,25 @@ const flushPrefix = "imbrouter.flush."
 // arrived, or with the error of ctx. A handler may call it, best with a ctx
 // that ends: while Options.ReceiveQueue is full the echo is not read.
 func (c *Client) Flush(ctx context.Context) error {
-	if err := c.flush(ctx); err != nil {
+	if err := c.roundTrip(ctx, func(done func()) { done() }); err != nil {
 		return fmt.Errorf("flush: %w", err)
 	}
 	return nil
 }
 
-func (c *Client) flush(ctx context.Context) error {
+// Drain is Flush that also waits until everything that the hub had sent before
+// its answer has been handled. A handler must not call it.
+func (c *Client) Drain(ctx context.Context) error {
+	err := c.roundTrip(ctx, func(done func()) { c.inbox.note(delivery{what: drained, done: done}, nil) })
+	if err != nil {
+		return fmt.Errorf("drain: %w", err)
+	}
+	return nil
+}
+
+// roundTrip waits until the hub has answered what was sent before, and answered
+// has called what it is given. It is called by the read loop and must not block.
+func (c *Client) roundTrip(ctx context.Context, answered func(done func())) error {
 	n, err := c.connected()
 	if err != nil {
 		return err
@@ -46,7 +55,7 @@ func (c *Client) flush(ctx context.Context) error {
 		return err
 	}
 	done := make(chan struct{})
-	c.out.Unlock(n.flush.append(buf, func() { close(done) }))
+	c.out.Unlock(n.flush.append(buf, func() { answered(func() { close(done) }) }))
 	select {
 	case <-done:
 		return nil
@@ -72,7 +81,7 @@ type flusher struct {
 // newFlushEvent returns a flusher's event. Its name is another one for each
 // connection, so that no echo of an older one is mistaken.
 func newFlushEvent(c *Client, id int32) *Event {
-	return &Event{client: c, id: id, name: fmt.Sprintf("%s%016x", flushPrefix, rand.Uint64())}
+	return &Event{client: c, id: id, name: fmt.Sprintf("%s%016x", wire.PrivatePrefix, rand.Uint64())}
 }
 
 // The numbers of the last request and the last token of the probe.

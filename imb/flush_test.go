@@ -46,6 +46,39 @@ func TestFlushReturnsWhenTheHubHasEverything(t *testing.T) {
 	got.Wait(t, 1)
 }
 
+func TestDrainReturnsWhenEverythingIsHandled(t *testing.T) {
+	c := connectHub(t, imb.Options{})
+	e := c.Event("e")
+	handling, goOn := make(chan struct{}), make(chan struct{})
+	handled := 0
+	_, err := e.Handle(wire.NormalEvent, func(imb.Message) {
+		if handled == 0 {
+			close(handling)
+			<-goOn
+		}
+		handled++
+	})
+	must(t, err)
+	ready(t, c, e)
+	for range 100 {
+		must(t, e.SignalString(t.Context(), "x"))
+	}
+	drained := make(chan error, 1)
+	go func() { drained <- c.Drain(t.Context()) }()
+	<-handling
+	must(t, c.Flush(t.Context()))
+	select {
+	case err := <-drained:
+		t.Errorf("Drain returned %v while a handler ran", err)
+	default:
+	}
+	close(goOn)
+	must(t, <-drained)
+	if handled != 100 {
+		t.Errorf("%d of 100 signals were handled", handled)
+	}
+}
+
 // A hub that does not echo, with or without a greeting of its own.
 func TestFlushWithoutEcho(t *testing.T) {
 	for _, greets := range []bool{false, true} {

@@ -19,6 +19,7 @@ const (
 	allLost           // the connection was lost, for the reason err
 	streamLost        // a part of the stream was dropped; the data is its wire.StreamChunk
 	hubEventGone      // the hub's event id will mean something else from now on
+	drained           // everything before has been handled: tell done
 )
 
 // delivery is one entry of the inbox, without its data.
@@ -32,6 +33,7 @@ type delivery struct {
 	name  string        // full name of the event
 	at    time.Duration // when it arrived, on the inbox's clock
 	err   error
+	done  func()
 	start int // of its data in the batch
 	end   int
 }

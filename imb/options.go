@@ -58,8 +58,8 @@ type Options struct {
 	// about a hundred for the bookkeeping of each message; default 8 MiB.
 	ReceiveQueue int
 	// BlockTimeout is for how long a full ReceiveQueue may hold up the
-	// connection without a handler returning, default 30 s. Then all that
-	// waits in the queue is dropped: OnDrop is told each signal, and streams
+	// connection without a handler returning, default 8 s: less than the
+	// 10 s after which imb/hub disconnects a slow client. Then all that waits in the queue is dropped: OnDrop is told each signal, and streams
 	// that lost a part end with ErrOverflow.
 	BlockTimeout time.Duration
 	// OnDrop is told each signal that was received but is not handled, because
@@ -99,9 +99,6 @@ const (
 	defaultQueue = 8 << 20
 	defaultHost  = "localhost"
 
-	// maxNameLength bounds the names of events, in bytes, that a hub is told
-	// or tells: what imb/hub takes.
-	maxNameLength = 4096
 	// maxControl is how far beyond Options.SendQueue subscriptions and
 	// publications may go, in bytes: they do not wait for room.
 	maxControl = 1 << 20
@@ -135,7 +132,7 @@ func (o Options) withDefaults() (Options, error) {
 	number("SendQueue", &o.SendQueue, defaultQueue)
 	number("ReceiveQueue", &o.ReceiveQueue, defaultQueue)
 	number("MaxStreams", &o.MaxStreams, 1000)
-	duration("BlockTimeout", &o.BlockTimeout, 30*time.Second)
+	duration("BlockTimeout", &o.BlockTimeout, 8*time.Second)
 	duration("PingInterval", &o.PingInterval, 10*time.Second)
 	duration("PingTimeout", &o.PingTimeout, 15*time.Second)
 	duration("ConnectTimeout", &o.ConnectTimeout, 10*time.Second)
@@ -146,8 +143,10 @@ func (o Options) withDefaults() (Options, error) {
 	if o.ReconnectMax < o.ReconnectMin {
 		errs = append(errs, fmt.Errorf("imb.Options.ReconnectMax %v is below ReconnectMin %v", o.ReconnectMax, o.ReconnectMin))
 	}
-	if o.Dial == nil {
+	if o.Dial == nil || o.Address != "" {
 		o.Address = withPort(o.Address)
+	}
+	if o.Dial == nil {
 		address := o.Address
 		o.Dial = func(ctx context.Context) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, "tcp", address)

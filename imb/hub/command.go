@@ -69,8 +69,8 @@ func (c *conn) valid(ref wire.EventRef) bool {
 	switch {
 	case ref.ID < 0:
 		c.note(refusedEvent, 1, "id", ref.ID, "error", "a negative event id")
-	case len(ref.Name) > maxNameLength:
-		c.note(refusedEvent, 1, "size", len(ref.Name), "error", "a name that is too long", "limit", maxNameLength)
+	case len(ref.Name) > wire.MaxNameLength:
+		c.note(refusedEvent, 1, "size", len(ref.Name), "error", "a name that is too long", "limit", wire.MaxNameLength)
 	default:
 		return true
 	}

@@ -45,6 +45,7 @@
 package hub
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -277,8 +278,13 @@ func (h *Hub) Stats() Stats {
 
 // identity returns the ids of the nth connection, from 1. Clients print the
 // unique client id as hexadecimal without padding where eight digits are
-// expected, so it has them.
+// expected, so it has them; and pyimb takes the end magic within a payload for
+// the payload's end, so no id is that.
 func identity(n uint32) wire.UniqueClientID {
 	const lowest = 0x1000_0000
-	return wire.UniqueClientID{ID: lowest + n%(1<<32-lowest), Handle: n}
+	id := lowest + n%(1<<32-lowest)
+	if bytes.Equal(wire.AppendUint32(nil, id), wire.EndMagic) {
+		id = 1<<32 - 1 // which another has after four thousand million connections
+	}
+	return wire.UniqueClientID{ID: id, Handle: n}
 }

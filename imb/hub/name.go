@@ -6,9 +6,6 @@ import (
 	"imbrouter/imb/wire"
 )
 
-// maxNameLength bounds event names, in bytes. Those in use have a few dozen.
-const maxNameLength = 1024
-
 // filterPrefix returns what the names begin with that a subscription to name
 // is for, and false when it is for that one name.
 func filterPrefix(name string) (prefix string, ok bool) {

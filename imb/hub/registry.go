@@ -4,6 +4,8 @@ import (
 	"container/heap"
 	"slices"
 	"strings"
+
+	"imbrouter/imb/wire"
 )
 
 // registry holds the events and filters of a hub, under its mu.
@@ -55,7 +57,7 @@ func (r *registry) removeFilter(f *filter) {
 // filtered returns the connections that have a filter for the event.
 func (r *registry) filtered(e *event) map[*conn]struct{} {
 	conns := make(map[*conn]struct{})
-	if len(r.filters) == 0 {
+	if len(r.filters) == 0 || private(e.key) {
 		return conns
 	}
 	for n := range len(e.key) + 1 {
@@ -66,11 +68,17 @@ func (r *registry) filtered(e *event) map[*conn]struct{} {
 	return conns
 }
 
-// matching returns the events whose key has the prefix, by id.
+// private tells whether only who subscribes an event by its name may see it.
+func private(key string) bool { return strings.HasPrefix(key, privateKey) }
+
+var privateKey = wire.FoldName(wire.PrivatePrefix)
+
+// matching returns the events whose key has the prefix, by id, without those
+// that are private.
 func (r *registry) matching(prefix string) []*event {
 	var events []*event
 	for key, e := range r.events {
-		if strings.HasPrefix(key, prefix) {
+		if strings.HasPrefix(key, prefix) && !private(key) {
 			events = append(events, e)
 		}
 	}

@@ -9,6 +9,9 @@ import (
 	"imbrouter/imb/wire"
 )
 
+// maxVariableName bounds a variable's name, in bytes, with its prefix.
+const maxVariableName = 1024
+
 // variables are what clients have set, under Hub.mu.
 type variables struct {
 	values             map[string][]byte
@@ -45,8 +48,8 @@ func (vs *variables) set(v wire.Variable) bool {
 // setVariable sets a variable and tells all who watch, the setter included.
 // Setting the value that it has is passed on as well.
 func (h *Hub) setVariable(c *conn, v wire.Variable) {
-	if !h.variables.set(v) {
-		c.note(refusedVariable, 1, "variable", v.Name[:min(len(v.Name), maxNameLength)], "size", len(v.Value))
+	if len(v.Name) > maxVariableName || !h.variables.set(v) {
+		c.note(refusedVariable, 1, "variable", v.Name[:min(len(v.Name), maxVariableName)], "size", len(v.Value))
 		return
 	}
 	h.variableChanged(v)
@@ -73,12 +76,13 @@ func (h *Hub) tellVariables(c *conn) {
 }
 
 // removeVariablesOf removes what only a connection that has gone could mean:
-// the variables that begin with its unique client id or handle, such as the
-// status of a model.
+// the variables that begin with its unique client id, such as the status of a
+// model. Those that begin with its handle stay: handles are small numbers, and
+// a name that happens to begin so may be another's.
 func (h *Hub) removeVariablesOf(c *conn) {
-	id, handle := c.prefix(wire.PrefixUniqueClientID), c.prefix(wire.PrefixClientHandle)
+	id := c.prefix(wire.PrefixUniqueClientID)
 	for _, name := range slices.Sorted(maps.Keys(h.variables.values)) {
-		if strings.HasPrefix(name, id) || strings.HasPrefix(name, handle) {
+		if strings.HasPrefix(name, id) {
 			v := wire.Variable{Name: name}
 			h.variables.set(v)
 			h.variableChanged(v)

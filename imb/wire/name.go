@@ -9,6 +9,15 @@ import (
 // Wildcard ends the name of a subscription to every event that begins so.
 const Wildcard = "*"
 
+// MaxNameLength bounds event names, in bytes, on our hub and in our client.
+// Those in use have a few dozen.
+const MaxNameLength = 1024
+
+// PrivatePrefix begins the names of the events by which our client flushes:
+// only the connection that makes one subscribes it, and our hub shows it to
+// nobody else, whatever their prefix subscriptions and queries.
+const PrivatePrefix = "imbrouter.flush."
+
 // MatchName tells whether a subscription to pattern, a full name or a prefix
 // that ends in Wildcard, takes the event with that full name. Case does not
 // count, see FoldName.

@@ -26,7 +26,8 @@ type Config struct {
 	Queue config.Size `toml:"queue"`
 	// BlockTimeout is how long a full queue may make the hub wait. Then what is
 	// queued is given up: streams in it end as incomplete, signals are lost and
-	// told of. Default "30s".
+	// told of. Default "8s", which is less than after what a hub
+	// disconnects a slow client.
 	BlockTimeout config.Duration `toml:"block_timeout"`
 	// MaxStreams is how many streams may be open at once; more are refused.
 	// Default 1000.
@@ -44,7 +45,7 @@ type Config struct {
 // NewConfig returns a Config with the defaults.
 func NewConfig() *Config {
 	return &Config{
-		Queue: 8 << 20, BlockTimeout: config.Duration(30 * time.Second),
+		Queue: 8 << 20, BlockTimeout: config.Duration(8 * time.Second),
 		MaxStreams: 1000, StreamTimeout: config.Duration(5 * time.Minute), Parallel: 8,
 	}
 }

@@ -28,8 +28,8 @@ import (
 const (
 	// closeTimeout is how long saying good-bye to the hub may take.
 	closeTimeout = 2 * time.Second
-	// stopQuiet is how long nothing may have come of the open streams for the
-	// end of the router to wait for them. Most senders are gone by then.
+	// stopQuiet is how long nothing may have come for the end of the router to
+	// wait for more. Most senders of streams that are still open are gone by then.
 	stopQuiet = 2 * time.Second
 )
 
@@ -91,6 +91,7 @@ func (s *source) Run(ctx context.Context, next router.Sink) error {
 	}
 	s.awaitSubscribed(ctx)
 	<-ctx.Done()
+	r.drain(router.InFlight(ctx))
 	return nil
 }
 
@@ -113,25 +114,26 @@ func (s *source) awaitSubscribed(ctx context.Context) {
 // one goroutine.
 type receiver struct {
 	source  *source
-	ctx     context.Context // its end: take nothing new
+	ctx     context.Context // of Run
 	next    router.Sink
 	commits *commits
 
 	mu       sync.Mutex
 	open     int           // streams
-	finished chan struct{} // made by finish; closed when open is 0
+	finished chan struct{} // made when nothing new is taken any more; closed when open is 0
 
 	began time.Time
-	heard atomic.Int64 // when something came of a stream last, as a time.Duration since began
+	heard atomic.Int64 // when something came last, as a time.Duration since began
 }
 
 // begin notes a stream, unless nothing new is taken any more.
 func (r *receiver) begin() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.finished != nil || r.ctx.Err() != nil {
+	if r.finished != nil {
 		return false
 	}
+	r.hear()
 	r.open++
 	return true
 }
@@ -146,8 +148,20 @@ func (r *receiver) end() {
 	}
 }
 
-// finish waits for the open streams, until inFlight ends or nothing more comes
-// of them, and then cuts them off.
+// drain takes what the hub has sent by now.
+func (r *receiver) drain(inFlight context.Context) {
+	ctx, cancel := context.WithCancel(inFlight)
+	drained := make(chan struct{})
+	go func() {
+		_ = r.source.client.Drain(ctx) // fails when nothing comes any more
+		close(drained)
+	}()
+	r.await(drained, inFlight)
+	cancel()
+	<-drained
+}
+
+// finish waits for the open streams, and cuts off those that do not end.
 func (r *receiver) finish(inFlight context.Context) {
 	r.mu.Lock()
 	r.finished = make(chan struct{})
@@ -155,24 +169,31 @@ func (r *receiver) finish(inFlight context.Context) {
 		close(r.finished)
 	}
 	r.mu.Unlock()
-	r.hear() // gives every stream its time
-	look := time.NewTicker(stopQuiet / 10)
-	defer look.Stop()
-	for waiting := true; waiting; {
-		select {
-		case <-r.finished:
-			return
-		case <-inFlight.Done():
-			waiting = false
-		case <-look.C:
-			waiting = time.Since(r.began)-time.Duration(r.heard.Load()) < stopQuiet
-		}
+	if !r.await(r.finished, inFlight) {
+		_ = r.source.client.Close(inFlight) // ends them with an error
+		<-r.finished
 	}
-	_ = r.source.client.Close(inFlight) // ends them with an error
-	<-r.finished
 }
 
-// hear notes that something came of a stream.
+// await waits until done, and returns false when inFlight ends before or
+// nothing comes from the hub any more.
+func (r *receiver) await(done <-chan struct{}, inFlight context.Context) bool {
+	r.hear() // gives everything its time
+	look := time.NewTicker(stopQuiet / 10)
+	defer look.Stop()
+	for time.Since(r.began)-time.Duration(r.heard.Load()) < stopQuiet {
+		select {
+		case <-done:
+			return true
+		case <-inFlight.Done():
+			return false
+		case <-look.C:
+		}
+	}
+	return false
+}
+
+// hear notes that something came.
 func (r *receiver) hear() { r.heard.Store(int64(time.Since(r.began))) }
 
 func (r *receiver) relayed(name string, kind wire.Kind, flags wire.Flags, tick int32, data []byte) bool {
@@ -180,7 +201,10 @@ func (r *receiver) relayed(name string, kind wire.Kind, flags wire.Flags, tick i
 }
 
 func (r *receiver) signal(m imb.Message) {
-	if r.ctx.Err() != nil || r.relayed(m.Name, m.Kind, m.Flags, m.Tick, m.Data) {
+	if r.ctx.Err() != nil {
+		r.hear()
+	}
+	if r.relayed(m.Name, m.Kind, m.Flags, m.Tick, m.Data) {
 		return
 	}
 	federation, event := router.SplitName(r.source.connection.Options.Federation, m.Name)

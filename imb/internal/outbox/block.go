@@ -6,7 +6,7 @@ import "sync"
 // its own. One with much takes large blocks from a pool that all queues share,
 // and gives each back when it has been written: so the blocks of a queue that
 // is kept short are few and stay in the processor's cache, a long queue takes
-// no more memory than it holds, and an idle one next to none.
+// about twice the memory that it holds, and an idle one next to none.
 const (
 	// smallBlock is the most bytes that a queue puts into a block of its own
 	// before it turns to the pool. It keeps no more than twice that.
