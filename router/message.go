@@ -144,10 +144,11 @@ type Opener interface {
 }
 
 // Readier is implemented by a source that takes a moment until nothing can
-// escape it: until it is subscribed at a hub. The router waits for that, for a
-// short time, before it starts sources that read what lies here already.
+// escape it, because it must be subscribed at a hub, and by a sink that must be
+// connected. The router waits for them, for a short time, before it starts
+// sources that read what lies here already.
 type Readier interface {
-	// Ready returns a channel that is closed when the source is ready.
+	// Ready returns a channel that is closed when the part is ready.
 	Ready() <-chan struct{}
 }
 

@@ -170,7 +170,7 @@ func (r *Router) Run(ctx context.Context) error {
 		}
 	}
 	stopListening := r.start(listening)
-	r.awaitReady(ctx, listening)
+	r.awaitReady(ctx)
 	stopReading := r.start(reading)
 	if r.options.OnReady != nil && ctx.Err() == nil {
 		r.options.OnReady()
@@ -272,16 +272,29 @@ func (r *Router) keepRunning(ctx context.Context, name string) {
 	}
 }
 
-func (r *Router) awaitReady(ctx context.Context, names []string) {
-	timeout := time.After(readyTimeout)
-	for _, name := range names {
-		select {
-		case <-r.plan.Sources[name].(Readier).Ready():
-		case <-ctx.Done():
-		case <-timeout:
-			r.log.Warn("a source is not ready yet; others start without it", "source", name)
+// awaitReady waits a short time for the sinks and sources that say when they
+// are ready.
+func (r *Router) awaitReady(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
+	defer cancel()
+	await := func(kind, name string, part any) {
+		readier, ok := part.(Readier)
+		if !ok {
 			return
 		}
+		select {
+		case <-readier.Ready():
+		case <-ctx.Done():
+			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+				r.log.Warn("not connected yet; the others start without it", kind, name)
+			}
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(r.plan.Sinks)) {
+		await("sink", name, r.plan.Sinks[name])
+	}
+	for _, name := range slices.Sorted(maps.Keys(r.plan.Sources)) {
+		await("source", name, r.plan.Sources[name])
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"strings"
 	"testing"
 
 	"imbrouter/imb"
@@ -37,6 +38,16 @@ func (s *site) write(name, text string) {
 	if err := os.WriteFile(s.path(name), []byte(text), 0o644); err != nil {
 		s.t.Fatal(err)
 	}
+}
+
+// writeQuickstart writes the example, with a hub on a free port.
+func (s *site) writeQuickstart() {
+	s.t.Helper()
+	example, err := os.ReadFile("../../examples/quickstart.toml")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.write("quickstart.toml", strings.Replace(string(example), "127.0.0.1:4000", "127.0.0.1:0", 1))
 }
 
 // The two halves of the quickstart as configurations of their own. A hub is
@@ -241,6 +252,9 @@ type process struct {
 	ended chan struct{} // closed when it has ended and cmd.ProcessState tells how
 }
 
+// programFault is what the Go runtime writes about a broken program.
+var programFault = regexp.MustCompile(`(?m)^(WARNING: DATA RACE|panic: .*|fatal error: .*)$`)
+
 // start runs the program in the folder. It is killed, at the latest, when the
 // test ends, and its log is shown if that has failed.
 func (s *site) start(name string, args ...string) *process {
@@ -273,8 +287,12 @@ func (s *site) startToFail(name, point string, args ...string) *process {
 	}()
 	s.t.Cleanup(func() {
 		p.kill()
+		output := p.output()
+		if fault := programFault.FindString(output); fault != "" {
+			s.t.Errorf("%s has %s", filepath.Base(p.log), fault)
+		}
 		if s.t.Failed() {
-			s.t.Logf("%s, which ended with %v:\n%s", filepath.Base(p.log), p.cmd.ProcessState, lastPart(p.output()))
+			s.t.Logf("%s, which ended with %v:\n%s", filepath.Base(p.log), p.cmd.ProcessState, lastPart(output))
 		}
 	})
 	return p

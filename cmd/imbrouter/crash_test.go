@@ -8,7 +8,6 @@ import (
 	"runtime"
 	"slices"
 	"strconv"
-	"strings"
 	"testing"
 	"time"
 
@@ -57,15 +56,11 @@ func collide(t *testing.T, hub string) {
 // has no acknowledgement by receivers, and the hub died as well.
 func TestQuickstartKilledAtEachStep(t *testing.T) {
 	t.Parallel()
-	example, err := os.ReadFile("../../examples/quickstart.toml")
-	if err != nil {
-		t.Fatal(err)
-	}
 	for _, point := range slices.Concat(sendPoints, receivePoints) {
 		t.Run(point, func(t *testing.T) {
 			t.Parallel()
 			s := newSite(t)
-			s.write("quickstart.toml", strings.Replace(string(example), "127.0.0.1:4000", "127.0.0.1:0", 1))
+			s.writeQuickstart()
 			s.dropMixed()
 			daemon := s.startToFail("killed", point, "run", "quickstart.toml")
 			if point == "receive.kept" {

@@ -76,9 +76,8 @@ to = ["hole"]
 	hole.Resume()
 	s.awaitSent()
 	eventually(t, func() bool { return fileExists(s.path("other/sent/small.bin")) }, "the small file is sent")
-	if n := sender.count(`the destination is back`); n != 2 {
-		t.Errorf("told %d times that a destination is back, want twice", n)
-	}
+	sender.await(`the destination is back" source=large`)
+	sender.await(`the destination is back" source=small`)
 	if n := sender.count(`the destination is away`); n > 4 {
 		t.Errorf("told %d times that a destination is away", n)
 	}

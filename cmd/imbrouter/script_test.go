@@ -121,6 +121,9 @@ func terminate(ts *testscript.TestScript, neg bool, args []string) {
 
 // eventually waits until ok.
 func eventually(t interface{ Fatalf(string, ...any) }, ok func() bool, format string, args ...any) {
+	if t, ok := t.(interface{ Helper() }); ok {
+		t.Helper()
+	}
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); {
 		if ok() {
 			return

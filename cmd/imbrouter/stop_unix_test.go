@@ -3,6 +3,7 @@
 package main
 
 import (
+	"fmt"
 	"syscall"
 	"testing"
 	"time"
@@ -85,4 +86,32 @@ func TestStopDuringASend(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A process that is its own receiver receives, before it stops, all that it has
+// sent.
+func TestQuickstartStoppedWhileItSends(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.writeQuickstart()
+	const files = 60
+	for n := range files {
+		s.drop(fmt.Sprintf("%d.bin", n), 600_000)
+	}
+	daemon := s.start("daemon", "run", "quickstart.toml")
+	eventually(t, func() bool { return s.entries("received") > files/6 }, "some files are received")
+	daemon.signal(syscall.SIGTERM)
+	if code := daemon.awaitEnd(); code != 0 {
+		t.Errorf("exit code %d, want 0", code)
+	}
+	sent, received := s.tree("drop/sent"), s.received()
+	for name := range sent {
+		if received[name] == 0 {
+			t.Errorf("%q was sent and not received", name)
+		}
+	}
+	if left := s.partials(); len(left) > 0 {
+		t.Errorf("left in partial/: %q", left)
+	}
+	t.Logf("%d of %d files were sent", len(sent), files)
 }

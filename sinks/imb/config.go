@@ -75,6 +75,6 @@ func (c *Config) Traffic() config.Traffic {
 func (c *Config) Build(env router.Env) (router.Sink, error) {
 	return &sink{
 		config: *c, connection: env.Connections[c.Connection], echoes: env.Echoes, log: env.Log,
-		events: map[string]*imb.Event{}, alone: map[string]bool{},
+		ready: make(chan struct{}), events: map[string]*imb.Event{}, alone: map[string]bool{},
 	}, nil
 }

@@ -37,6 +37,7 @@ type sink struct {
 	log        *slog.Logger
 	inFlight   context.Context // see router.InFlight
 	client     *imb.Client
+	ready      chan struct{} // closed at the first connection
 
 	mu     sync.Mutex
 	events map[string]*imb.Event // published, by full name
@@ -50,6 +51,12 @@ func (s *sink) Open(ctx context.Context) error {
 	o.SendQueue = int(s.config.Queue)
 	o.Log = s.log
 	o.Retry = true
+	connected := sync.OnceFunc(func() { close(s.ready) })
+	o.OnState = func(state imb.State, _ error) {
+		if state == imb.Connected {
+			connected()
+		}
+	}
 	client, err := imb.Connect(ctx, o)
 	if err != nil {
 		return fmt.Errorf("connection %q: %w", s.connection.Name, err)
@@ -60,6 +67,9 @@ func (s *sink) Open(ctx context.Context) error {
 	}
 	return err
 }
+
+// Ready implements router.Readier.
+func (s *sink) Ready() <-chan struct{} { return s.ready }
 
 // Close implements router.Opener.
 func (s *sink) Close() error {

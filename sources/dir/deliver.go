@@ -114,7 +114,7 @@ func (d *delivery) deliver(ctx context.Context, f *os.File, r *result) {
 	}
 	started := time.Now()
 	err := d.send(ctx, f, r)
-	r.reached = !errors.Is(err, router.ErrNotTaken) && !errors.Is(err, router.ErrUnavailable)
+	r.reached = ctx.Err() == nil && !errors.Is(err, router.ErrNotTaken) && !errors.Is(err, router.ErrUnavailable)
 	switch {
 	case err == nil:
 		step("confirmed")
@@ -231,7 +231,7 @@ func (d *delivery) putAway(f *os.File, r *result) {
 // archive moves, deletes or remembers a file. When it cannot, the file is
 // where it was, or under the path that is returned with the error.
 func (d *delivery) archive(name string, v version) (at string, err error) {
-	changed := []string{path.Dir(name)}
+	var kept []string // where the file is now, and the folder of that
 	switch d.after {
 	case afterKeep:
 		now, err := d.folder.version(name)
@@ -239,6 +239,7 @@ func (d *delivery) archive(name string, v version) (at string, err error) {
 			err = errChanged
 		}
 		if err == nil {
+			d.sync(name)
 			d.remember(name, v)
 		}
 		return "", err
@@ -246,7 +247,7 @@ func (d *delivery) archive(name string, v version) (at string, err error) {
 		at, err = d.folder.remove(name, v)
 	default:
 		at, err = d.folder.moveAway(name, v, sentDir)
-		changed = append(changed, path.Dir(at))
+		kept = []string{at, path.Dir(at)}
 	}
 	if err != nil {
 		return at, err
@@ -254,7 +255,7 @@ func (d *delivery) archive(name string, v version) (at string, err error) {
 	if err := d.folder.sent.forget(name); err != nil {
 		d.log.Error("the list of sent files cannot be written", "path", name, "error", err)
 	}
-	d.sync(changed...)
+	d.sync(append(kept, path.Dir(name))...)
 	return "", nil
 }
 
@@ -269,10 +270,10 @@ func (d *delivery) remember(name string, v version) {
 	}
 }
 
-func (d *delivery) sync(dirs ...string) {
-	if err := d.folder.sync(dirs...); err != nil {
-		d.log.Error("a move is not safe on disk yet; after a power cut the file may be sent again",
-			"path", dirs[0], "error", err)
+func (d *delivery) sync(names ...string) {
+	if err := d.folder.sync(names...); err != nil {
+		d.log.Error("a file is not safe on disk yet; after a power cut it may be damaged or sent again",
+			"path", names[0], "error", err)
 	}
 }
 
@@ -288,7 +289,7 @@ func (d *delivery) giveUp(f *os.File, r *result) {
 		if err := d.writeReason(to, r); err != nil {
 			d.log.Error("the note beside the file cannot be written", "path", to, "error", err)
 		}
-		d.sync(path.Dir(r.path), path.Dir(to))
+		d.sync(to, path.Dir(to), path.Dir(r.path))
 		r.outcome, r.err = done, nil
 	case errors.Is(err, errChanged):
 		r.look(d.settle)

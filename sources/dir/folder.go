@@ -405,13 +405,17 @@ func (d *folder) createNew(dir, name string) (*os.File, error) {
 	}
 }
 
-// sync makes changes of folders survive a power cut.
-func (d *folder) sync(dirs ...string) error {
+// sync makes the contents of files, and changes of folders, survive a power
+// cut. Who wrote a file need not have done so, and then an empty one could be in
+// the place to which it was moved.
+func (d *folder) sync(names ...string) error {
 	if runtime.GOOS == "windows" {
-		return nil // folders cannot be flushed there; NTFS logs their changes
+		// Only who may write to a file can flush it there, and nobody a
+		// folder; NTFS logs the changes of that.
+		return nil
 	}
-	for _, dir := range dirs {
-		f, err := d.openDir(dir)
+	for _, name := range names {
+		f, err := d.root.OpenFile(name, openFlags, 0)
 		if err == nil {
 			err = f.Sync()
 			_ = f.Close()
@@ -423,7 +427,7 @@ func (d *folder) sync(dirs ...string) error {
 	return nil
 }
 
-// cannotSync tells whether a file system does not flush folders.
+// cannotSync tells whether a file system does not flush this.
 func cannotSync(err error) bool {
 	return errors.Is(err, errors.ErrUnsupported) || errors.Is(err, syscall.EINVAL)
 }

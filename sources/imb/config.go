@@ -33,7 +33,7 @@ type Config struct {
 	// Default 1000.
 	MaxStreams int `toml:"max_streams"`
 	// StreamTimeout ends a stream as incomplete that has been silent for so
-	// long. Default "5m".
+	// long. Default "60s".
 	StreamTimeout config.Duration `toml:"stream_timeout"`
 	// Parallel is how many whole streams may be on their way to disk or to
 	// another hub at once, while the next ones come in. Default 8.
@@ -46,7 +46,7 @@ type Config struct {
 func NewConfig() *Config {
 	return &Config{
 		Queue: 8 << 20, BlockTimeout: config.Duration(8 * time.Second),
-		MaxStreams: 1000, StreamTimeout: config.Duration(5 * time.Minute), Parallel: 8,
+		MaxStreams: 1000, StreamTimeout: config.Duration(time.Minute), Parallel: 8,
 	}
 }
 
