@@ -64,7 +64,7 @@ func (s *inStreams) header(d delivery, start wire.StreamStart) {
 	if old := s.byKey[key]; old != nil {
 		abandoned := s.now-old.last >= s.client.opt.CollisionQuiet
 		if !abandoned && (handler != nil || old.receiver != nil) {
-			s.collide(key, old, d, start.Name)
+			s.collide(key, old, d, start, handler)
 			return
 		}
 		s.remove(key, old, fmt.Errorf("stream %q: %w", old.name, ErrStreamCut))
@@ -73,12 +73,16 @@ func (s *inStreams) header(d delivery, start wire.StreamStart) {
 	if handler == nil || !s.mayReceive(d, start) {
 		return
 	}
-	st.receiver = handler(IncomingStream{
-		Event: d.event, Name: d.name, StreamID: start.StreamID, StreamName: start.Name,
-		Flags: d.flags, Tick: d.tick,
-	})
+	st.receiver = handler(incoming(d, start))
 	if st.receiver != nil {
 		s.receiving++
+	}
+}
+
+func incoming(d delivery, start wire.StreamStart) IncomingStream {
+	return IncomingStream{
+		Event: d.event, Name: d.name, StreamID: start.StreamID, StreamName: start.Name,
+		Flags: d.flags, Tick: d.tick,
 	}
 }
 
@@ -93,15 +97,22 @@ func (s *inStreams) mayReceive(d delivery, start wire.StreamStart) bool {
 	return false
 }
 
-// collide drops both the stream that has the id and the one that a header
-// wants to begin with it.
-func (s *inStreams) collide(key streamKey, old *inStream, d delivery, name string) {
+// collide ends both the stream that has the id and the one that a header wants
+// to begin with it. The latter gets a receiver for that, which is told at once.
+func (s *inStreams) collide(key streamKey, old *inStream, d delivery, start wire.StreamStart, handler StreamHandler) {
 	s.client.stats.collisions.Add(1)
 	s.client.faults.note("two streams with the same id at once: dropped both",
-		"event", d.name, "stream", old.name, "other", name, "id", key.id)
+		"event", d.name, "stream", old.name, "other", start.Name, "id", key.id)
 	old.last = s.now
 	old.tainted = true
 	s.end(old, fmt.Errorf("stream %q: %w", old.name, ErrStreamCollision))
+	if handler == nil {
+		return
+	}
+	if receiver := handler(incoming(d, start)); receiver != nil {
+		s.client.stats.streamsIncomplete.Add(1)
+		receiver.End(fmt.Errorf("stream %q: %w", start.Name, ErrStreamCollision))
+	}
 }
 
 func (s *inStreams) chunk(d delivery, chunk wire.StreamChunk) {

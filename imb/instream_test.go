@@ -113,17 +113,17 @@ func TestSameIDTwiceAtOnceTaintsBoth(t *testing.T) {
 		s.body(1, "a1")
 		letPass(1900 * time.Millisecond)
 		s.header(1, "b")
-		s.want(`a "a1" ` + collision)
+		s.want(`a "a1" `+collision, `b "" `+collision)
 		s.body(1, "?")
 		letPass(1900 * time.Millisecond)
 		s.tail(1, "?") // of one of the two; the other one may go on
 		letPass(1900 * time.Millisecond)
 		s.header(1, "c") // has not been quiet
-		s.want(`a "a1" ` + collision)
+		s.want(`a "a1" `+collision, `b "" `+collision, `c "" `+collision)
 		letPass(2 * time.Second)
 		s.header(1, "d")
 		s.tail(1, "d1")
-		s.want(`a "a1" `+collision, `d "d1" whole`)
+		s.want(`a "a1" `+collision, `b "" `+collision, `c "" `+collision, `d "d1" whole`)
 		if n := s.client.Stats().Collisions; n != 2 {
 			t.Errorf("%d collisions are counted, want 2", n)
 		}
@@ -169,7 +169,7 @@ func TestChunksWithoutAHeaderAreDropped(t *testing.T) {
 		s.tail(2, "?")
 		s.header(2, "b") // the other one has ended
 		s.tail(2, "b1")
-		s.want(`b "b1" whole`)
+		s.want(`a "" `+collision, `b "b1" whole`)
 		if n := s.client.Stats().StrayChunks; n != 3 {
 			t.Errorf("%d stray chunks are counted, want 3", n)
 		}
@@ -246,7 +246,7 @@ func TestStreamIsNotSilentWhileHandlersAreSlow(t *testing.T) {
 		s.body(1, "a2")
 		s.header(2, "c")
 		s.tail(1, "")
-		s.want(`a "a1a2" whole`, `b "" `+collision)
+		s.want(`a "a1a2" whole`, `b "" `+collision, `c "" `+collision)
 	})
 }
 

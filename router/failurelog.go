@@ -16,8 +16,9 @@ type failureLog struct {
 	message, recovered string
 
 	mu    sync.Mutex
-	count int // since the last success
-	told  time.Time
+	count int       // of the run of failures
+	told  time.Time // when a failure was told of last
+	last  time.Time // when there was one
 }
 
 // failure notes one failure; attrs describe what failed.
@@ -25,6 +26,7 @@ func (f *failureLog) failure(err error, attrs ...any) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.count++
+	f.last = time.Now()
 	if f.count > 1 && time.Since(f.told) < repeatInterval {
 		return
 	}
@@ -32,11 +34,12 @@ func (f *failureLog) failure(err error, attrs ...any) {
 	f.log.Error(f.message, append(attrs, "error", err, "count", f.count)...)
 }
 
-// success ends a run of failures.
+// success ends a run of failures when there was none for a while: good and bad
+// messages may take turns.
 func (f *failureLog) success() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.count > 0 {
+	if f.count > 0 && time.Since(f.last) >= repeatInterval {
 		f.log.Info(f.recovered, "failed", f.count)
 		f.count = 0
 	}

@@ -164,9 +164,22 @@ func (w *fanWriter) Write(p []byte) (int, error) {
 	if len(w.active) == 0 {
 		return len(p), nil
 	}
+	err := w.each(func(b StreamWriter) error {
+		_, err := b.Write(p)
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
+// each does something with every branch that goes on, and drops those where it
+// fails. It fails when none is left.
+func (w *fanWriter) each(do func(StreamWriter) error) error {
 	alive := w.active[:0]
 	for _, a := range w.active {
-		if _, err := a.writer.Write(p); err != nil {
+		if err := do(a.writer); err != nil {
 			a.writer.Abort(err)
 			w.outcome[a.index] = err
 			continue
@@ -175,9 +188,17 @@ func (w *fanWriter) Write(p []byte) (int, error) {
 	}
 	w.active = alive
 	if len(alive) == 0 {
-		return 0, w.fanout.settle(w.id, w.outcome)
+		return w.fanout.settle(w.id, w.outcome)
 	}
-	return len(p), nil
+	return nil
+}
+
+// End implements Ender for the branches that do.
+func (w *fanWriter) End(ctx context.Context) error {
+	if len(w.active) == 0 {
+		return nil
+	}
+	return w.each(func(b StreamWriter) error { return end(ctx, b) })
 }
 
 // ReadFrom copies through the branch's own buffers when there is one only.

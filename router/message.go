@@ -108,6 +108,14 @@ type StreamWriter interface {
 	Abort(cause error)
 }
 
+// Ender is implemented by a StreamWriter whose end has a place in the order of
+// what its destination gets. A caller that goes on with other messages while
+// Commit waits for the acknowledgement calls End before; Commit alone does both.
+// After an error the stream can only be aborted.
+type Ender interface {
+	End(ctx context.Context) error
+}
+
 // A Source pushes into next until ctx ends, and returns after its last call to
 // next has returned. When ctx ends it takes nothing new in but finishes what
 // it has begun: the router lets calls to next go on for its stop time-out and

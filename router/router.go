@@ -141,7 +141,7 @@ func (r *Router) StopNow() { r.kill(ErrStopTimeout) }
 // stop time-out to finish. It returns nil after a clean stop, ErrStopTimeout
 // after one that was not, or the error of a part that could not be opened, in
 // which case everything opened before is closed again.
-func (r *Router) Run(ctx context.Context) error {
+func (r *Router) Run(ctx context.Context) (err error) {
 	defer r.kill(nil)
 	closers, err := r.open(ctx)
 	defer func() {
@@ -149,6 +149,9 @@ func (r *Router) Run(ctx context.Context) error {
 			if err := c.Close(); err != nil {
 				r.log.Warn("closing failed", "error", err)
 			}
+		}
+		if err == nil && r.hard.Err() != nil {
+			err = context.Cause(r.hard)
 		}
 	}()
 	if err != nil {
@@ -177,15 +180,11 @@ func (r *Router) Run(ctx context.Context) error {
 	}
 
 	<-ctx.Done()
-	timer := time.AfterFunc(r.options.StopTimeout, func() { r.kill(ErrStopTimeout) })
-	defer timer.Stop()
+	time.AfterFunc(r.options.StopTimeout, func() { r.kill(ErrStopTimeout) }) // also while parts close
 	for _, stop := range []func() bool{stopReading, stopListening} {
 		if !stop() {
 			return fmt.Errorf("%w: a source did not return within %v", ErrStopTimeout, killTimeout)
 		}
-	}
-	if r.hard.Err() != nil {
-		return context.Cause(r.hard)
 	}
 	return nil
 }
@@ -326,5 +325,9 @@ type hardWriter struct {
 	StreamWriter
 	hard context.Context
 }
+
+func (w *hardWriter) ReadFrom(r io.Reader) (int64, error) { return copyBody(w.StreamWriter, r) }
+
+func (w *hardWriter) End(context.Context) error { return end(w.hard, w.StreamWriter) }
 
 func (w *hardWriter) Commit(context.Context) error { return w.StreamWriter.Commit(w.hard) }

@@ -88,6 +88,16 @@ func (w *transferWriter) ReadFrom(r io.Reader) (int64, error) {
 	return copyBody(w.next, countingReader{r, &w.done})
 }
 
+func (w *transferWriter) End(ctx context.Context) error { return end(ctx, w.next) }
+
+// end ends a stream that has an end of its own.
+func end(ctx context.Context, w StreamWriter) error {
+	if e, ok := w.(Ender); ok {
+		return e.End(ctx)
+	}
+	return nil
+}
+
 func (w *transferWriter) Commit(ctx context.Context) error {
 	defer w.end()
 	return w.next.Commit(ctx)

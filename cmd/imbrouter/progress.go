@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"sync"
 	"time"
@@ -81,7 +82,7 @@ func (b *progressBars) update(bars map[uint64]*mpb.Bar, transfers []router.Trans
 		alive[t.ID] = true
 		bar, ok := bars[t.ID]
 		if !ok {
-			bar = b.add(t.Event+" "+t.Name, t.Size)
+			bar = b.add(fmt.Sprintf("%q %q", t.Event, t.Name), t.Size)
 			bars[t.ID] = bar
 		}
 		if t.Size < 0 {

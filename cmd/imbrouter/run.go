@@ -62,7 +62,9 @@ func run(cmd *cobra.Command, path string, logs *logFlags) error {
 	d, err := routerdaemon.New(cfg, routerdaemon.Options{
 		Log: log, LogProgress: bars == nil,
 		OnReady: func() {
-			fmt.Fprint(stderr, introduction(cfg))
+			if logs.format == "text" {
+				fmt.Fprint(stderr, introduction(cfg))
+			}
 			notify(log, daemon.SdNotifyReady)
 		},
 	})

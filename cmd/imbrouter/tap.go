@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -88,7 +89,7 @@ func (t *tap) print(l tapLine) {
 			fmt.Fprintf(t.out, "%s\n", text)
 		}
 	} else {
-		fmt.Fprintf(t.out, "%s %s %s %s\n", l.Time.Format("15:04:05.000"), l.Event, l.Kind, l.shown)
+		fmt.Fprintf(t.out, "%s %s %s %s\n", l.Time.Format("15:04:05.000"), printable(l.Event), l.Kind, l.shown)
 	}
 	if t.left == 1 {
 		t.left = -1
@@ -96,6 +97,14 @@ func (t *tap) print(l tapLine) {
 	} else if t.left > 1 {
 		t.left--
 	}
+}
+
+// printable returns a name as it is, or quoted when it could upset a terminal.
+func printable(name string) string {
+	if quoted := strconv.Quote(name); quoted[1:len(quoted)-1] != name {
+		return quoted
+	}
+	return name
 }
 
 func (t *tap) signal(m imb.Message) {

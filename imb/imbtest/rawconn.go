@@ -15,9 +15,10 @@ import (
 // methods fail the test when the peer does not do what is expected within ten
 // seconds; they are called on the goroutine of the test.
 type RawConn struct {
-	t      testing.TB
-	conn   net.Conn
-	reader *wire.Reader
+	t       testing.TB
+	conn    net.Conn
+	reader  *wire.Reader
+	greeted bool // a unique client id was received: that of the greeting
 }
 
 // DialRaw connects to a hub. The hub's greeting is the first frame that it
@@ -69,6 +70,7 @@ func (c *RawConn) next() (wire.Frame, error) {
 	}
 	f.Raw = bytes.Clone(f.Raw)
 	f.Payload = f.Raw[wire.HeaderSize:][:len(f.Payload)]
+	c.greeted = c.greeted || f.Command == wire.CmdUniqueClientID
 	return f, nil
 }
 
@@ -117,18 +119,21 @@ func (c *RawConn) ExpectClosed() []wire.Frame {
 }
 
 // Sync asks the hub for the unique client id, and returns the frames that came
-// before the answer. By then the hub has done all that this connection sent;
+// before the answer, without the greeting. By then the hub has done all that this connection sent;
 // so nothing is returned when, and only when, nothing came of it.
 func (c *RawConn) Sync() []wire.Frame {
 	c.t.Helper()
 	c.Send(wire.AppendUniqueClientID(nil, wire.UniqueClientID{}))
 	var frames []wire.Frame
 	for {
+		greeted := c.greeted
 		f := c.Next()
-		if f.Command == wire.CmdUniqueClientID {
+		switch {
+		case f.Command != wire.CmdUniqueClientID:
+			frames = append(frames, f)
+		case greeted:
 			return frames
 		}
-		frames = append(frames, f)
 	}
 }
 

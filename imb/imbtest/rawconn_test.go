@@ -39,13 +39,18 @@ func TestRawConn(t *testing.T) {
 
 func TestRawConnSync(t *testing.T) {
 	client, hub := pair(t)
-	hub.Send(wire.AppendFrame(nil, wire.CmdHeartBeat, nil), wire.AppendUniqueClientID(nil, wire.UniqueClientID{ID: 1, Handle: 2}))
+	identity := wire.AppendUniqueClientID(nil, wire.UniqueClientID{ID: 1, Handle: 2})
+	hub.Send(identity, wire.AppendFrame(nil, wire.CmdHeartBeat, nil), identity) // the greeting, and the answer
 	if frames := client.Sync(); len(frames) != 1 || frames[0].Command != wire.CmdHeartBeat {
 		t.Errorf("Sync = %v, want a heartbeat", frames)
 	}
 	id, err := wire.ParseUniqueClientID(hub.ExpectCommand(wire.CmdUniqueClientID).Payload)
 	if err != nil || id != (wire.UniqueClientID{}) {
 		t.Errorf("Sync asked with %+v, error %v; want zeros", id, err)
+	}
+	hub.Send(identity) // the next answer
+	if frames := client.Sync(); len(frames) != 0 {
+		t.Errorf("Sync = %v, want nothing", frames)
 	}
 }
 

@@ -90,8 +90,8 @@ func (l *loader) router() {
 	if settings.StateDir == "" {
 		c.Missing("state_dir")
 	}
-	if settings.StopTimeout < 0 {
-		c.Errorf("stop_timeout", "must not be negative")
+	if settings.StopTimeout <= 0 {
+		c.Errorf("stop_timeout", "must be longer than 0s")
 	}
 	settings.StateDir = c.Path(settings.StateDir)
 	l.config.Router = settings

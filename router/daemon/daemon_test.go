@@ -18,6 +18,7 @@ import (
 	"imbrouter/imb/hub"
 	"imbrouter/imb/imbtest"
 	"imbrouter/imb/wire"
+	"imbrouter/router"
 	"imbrouter/router/config"
 	"imbrouter/router/daemon"
 	dirsink "imbrouter/sinks/dir"
@@ -41,8 +42,9 @@ var kinds = config.Kinds{
 
 // running is a daemon under test.
 type running struct {
-	dir  string // of its configuration
-	stop func() error
+	dir    string // of its configuration
+	router *router.Router
+	stop   func() error
 
 	mu  sync.Mutex
 	log bytes.Buffer
@@ -75,6 +77,7 @@ func start(t *testing.T, text string, args ...any) *running {
 	if err != nil {
 		t.Fatal(err)
 	}
+	r.router = d.Router()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- d.Run(ctx) }()

@@ -106,8 +106,11 @@ func (s *sink) event(federation, event string) (*imb.Event, error) {
 			full, len(s.events)))
 	}
 	e := s.client.FullEvent(full)
-	if err := e.Publish(); err != nil {
-		return nil, fmt.Errorf("publish %q: %w", full, err)
+	switch err := e.Publish(); {
+	case errors.Is(err, imb.ErrWildcard), errors.Is(err, wire.ErrTooLarge):
+		return nil, router.Permanent(err)
+	case err != nil:
+		return nil, err
 	}
 	s.events[full] = e
 	return e, nil
@@ -176,6 +179,7 @@ type stream struct {
 	event *imb.Event
 	info  router.StreamInfo
 	out   *imb.OutStream
+	ended bool
 }
 
 func (w *stream) Write(p []byte) (int, error) {
@@ -195,10 +199,21 @@ func (w *stream) ReadFrom(r io.Reader) (int64, error) {
 	return n, err
 }
 
-// Commit sends the tail, and returns nil when the hub has taken it.
-func (w *stream) Commit(ctx context.Context) error {
+// End implements router.Ender: it sends the tail.
+func (w *stream) End(ctx context.Context) error {
 	if err := w.out.Close(ctx); err != nil {
 		return w.sink.streamError(err)
+	}
+	w.ended = true
+	return nil
+}
+
+// Commit sends the tail, and returns nil when the hub has taken it.
+func (w *stream) Commit(ctx context.Context) error {
+	if !w.ended {
+		if err := w.End(ctx); err != nil {
+			return err
+		}
 	}
 	if err := w.sink.client.Flush(ctx); err != nil {
 		return w.sink.streamError(fmt.Errorf("sent, but not confirmed: %w", err))

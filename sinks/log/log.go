@@ -1,5 +1,7 @@
 // Package log is the sink that writes a line to the program's log for each
-// signal and each stream. It is for looking at what a route carries.
+// signal and each stream. It is for looking at what a route carries, and only
+// looks on: a message that nobody else takes counts as not taken, so that a file
+// that was shown and not sent stays in its folder.
 //
 //	[sinks.print]
 //	type = "log"
@@ -51,7 +53,7 @@ func (s *sink) Signal(ctx context.Context, m router.Signal) error {
 		s.log.Log(ctx, s.level, "signal", "event", m.FullName(), "kind", m.Kind.String(),
 			"data", wire.Describe(m.Kind, m.Data))
 	}
-	return nil
+	return router.ErrNotTaken
 }
 
 func (s *sink) Stream(_ context.Context, info router.StreamInfo) (router.StreamWriter, error) {
@@ -71,7 +73,7 @@ func (s *stream) Write(p []byte) (int, error) {
 
 func (s *stream) Commit(ctx context.Context) error {
 	s.sink.log.Log(ctx, s.sink.level, "stream", "event", s.info.FullName(), "stream", s.info.Name, "size", s.size)
-	return nil
+	return router.ErrNotTaken
 }
 
 func (s *stream) Abort(cause error) {

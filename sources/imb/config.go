@@ -57,16 +57,22 @@ func (c *Config) Check(check *config.Check) {
 	if len(c.Events) == 0 {
 		check.Missing("events")
 	}
-	for _, event := range c.Events {
+	seen := map[string]bool{}
+	for i, event := range c.Events {
 		full, isFull := strings.CutPrefix(event, "=")
 		if !isFull {
 			full = router.FullName(federation, event)
 		}
-		switch i := strings.IndexByte(event, '*'); {
+		switch star := strings.IndexByte(event, '*'); {
 		case event == "" || event == "=":
 			check.Errorf("events", "an event needs a name; \"*\" stands for all")
-		case i >= 0 && i < len(event)-1:
+		case star >= 0 && star < len(event)-1:
 			check.Errorf("events", "%q: \"*\" can only stand at the end of a name", event)
+		}
+		if key := wire.FoldName(full); seen[key] {
+			check.ItemErrorf("events", i, "%q is there already; case does not count", full)
+		} else {
+			seen[key] = true
 		}
 		c.names = append(c.names, full)
 	}

@@ -119,14 +119,26 @@ type receiver struct {
 	commits *commits
 
 	mu       sync.Mutex
-	open     int           // streams
+	open     int           // streams and signals
 	finished chan struct{} // made when nothing new is taken any more; closed when open is 0
 
 	began time.Time
 	heard atomic.Int64 // when something came last, as a time.Duration since began
+	calls atomic.Int32 // of next and what it returned, that are under way
 }
 
-// begin notes a stream, unless nothing new is taken any more.
+// call notes a call of next, which may take its time; done ends it.
+func (r *receiver) call() (done func()) {
+	r.calls.Add(1)
+	return r.called
+}
+
+func (r *receiver) called() {
+	r.hear()
+	r.calls.Add(-1)
+}
+
+// begin notes a signal or stream, unless nothing new is taken any more.
 func (r *receiver) begin() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -138,7 +150,7 @@ func (r *receiver) begin() bool {
 	return true
 }
 
-// end is called once for each stream that began.
+// end is called once for each that began.
 func (r *receiver) end() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -181,7 +193,7 @@ func (r *receiver) await(done <-chan struct{}, inFlight context.Context) bool {
 	r.hear() // gives everything its time
 	look := time.NewTicker(stopQuiet / 10)
 	defer look.Stop()
-	for time.Since(r.began)-time.Duration(r.heard.Load()) < stopQuiet {
+	for r.calls.Load() > 0 || time.Since(r.began)-time.Duration(r.heard.Load()) < stopQuiet {
 		select {
 		case <-done:
 			return true
@@ -201,12 +213,11 @@ func (r *receiver) relayed(name string, kind wire.Kind, flags wire.Flags, tick i
 }
 
 func (r *receiver) signal(m imb.Message) {
-	if r.ctx.Err() != nil {
-		r.hear()
-	}
-	if r.relayed(m.Name, m.Kind, m.Flags, m.Tick, m.Data) {
+	if r.relayed(m.Name, m.Kind, m.Flags, m.Tick, m.Data) || !r.begin() {
 		return
 	}
+	defer r.end()
+	defer r.call()()
 	federation, event := router.SplitName(r.source.connection.Options.Federation, m.Name)
 	// An error other than ErrNotTaken is possible only when the router stops:
 	// routes keep the signals that they cannot deliver.
@@ -252,7 +263,7 @@ type stream struct {
 }
 
 func (s *stream) Write(p []byte) (int, error) {
-	s.receiver.hear()
+	defer s.receiver.call()()
 	return s.w.Write(p)
 }
 
@@ -266,8 +277,17 @@ func (s *stream) End(err error) {
 		r.end()
 		return
 	}
+	if e, ok := s.w.(router.Ender); ok {
+		if err := e.End(r.ctx); err != nil {
+			s.w.Abort(err)
+			r.lost(s.in, err)
+			r.end()
+			return
+		}
+	}
 	r.commits.begin(s.key, func() {
 		defer r.end()
+		defer r.call()()
 		if err := s.w.Commit(r.ctx); err != nil {
 			r.lost(s.in, err)
 		}
