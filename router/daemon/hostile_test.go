@@ -230,8 +230,11 @@ func TestSlowConsumerOfTheHubInside(t *testing.T) {
 [hub]
 listen = "127.0.0.1:0"
 queue = "256KiB"
-slow_consumer_timeout = "1s"
-`+strings.Replace(collecting, `address = "%s"`, "", 1), "")
+slow_consumer_timeout = "2s"
+`+strings.NewReplacer(
+		`address = "%s"`, "",
+		`events = ["files"]`, "events = [\"files\"]\nqueue = \"32MiB\"", // so that a slow disk makes no slow consumer
+	).Replace(collecting), "")
 	addr := d.hubAddress()
 	sleeper := imbtest.DialRaw(t, addr)
 	sleeper.Send(
