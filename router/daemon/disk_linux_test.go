@@ -97,6 +97,7 @@ to = ["inbox"]
 			}
 			send(1, "before")
 			d.awaitTree(t, received, map[string]string{"before": body})
+			imbtest.Eventually(t, func() bool { return len(d.lines(`file received.* stream=before`)) == 1 }, "the first stream is done with")
 
 			if err := test.spoil(disk); err != nil {
 				t.Fatal(err)

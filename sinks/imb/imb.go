@@ -161,8 +161,12 @@ func (s *sink) Stream(ctx context.Context, info router.StreamInfo) (router.Strea
 // errors name the event.
 func (s *sink) streamError(err error) error {
 	switch {
-	case errors.Is(err, imb.ErrNotConnected), errors.Is(err, imb.ErrDisconnected):
-		return unavailable(s.connection, err)
+	// Without the name of the stream, so that what waits for one hub for one
+	// reason can be told to be the same.
+	case errors.Is(err, imb.ErrNotConnected):
+		return unavailable(s.connection, imb.ErrNotConnected)
+	case errors.Is(err, imb.ErrDisconnected):
+		return unavailable(s.connection, imb.ErrDisconnected)
 	case errors.Is(err, wire.ErrTooLarge):
 		return router.Permanent(err)
 	}
