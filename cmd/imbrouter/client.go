@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -54,6 +55,37 @@ func (f *clientFlags) connect(ctx context.Context, cmd *cobra.Command) (*imb.Cli
 type unreachableError struct{ error }
 
 func (e unreachableError) Unwrap() error { return e.error }
+
+// publish connects, lets send use the event, waits until the hub has taken what
+// was sent, and disconnects.
+func (f *clientFlags) publish(cmd *cobra.Command, name string, send func(*imb.Event) error) (err error) {
+	ctx := cmd.Context()
+	c, err := f.connect(ctx, cmd)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, disconnect(ctx, c)) }()
+	event, err := c.Publish(name)
+	if err != nil {
+		return err
+	}
+	if err := send(event); err != nil {
+		return err
+	}
+	return confirm(ctx, cmd, c, event)
+}
+
+// confirm waits until the hub has taken everything that was sent, and warns
+// when it knows nobody who gets it.
+func confirm(ctx context.Context, cmd *cobra.Command, c *imb.Client, event *imb.Event) error {
+	if err := c.Flush(ctx); err != nil {
+		return fmt.Errorf("the hub did not confirm: %w", err)
+	}
+	if !event.HasSubscribers() {
+		fmt.Fprintf(cmd.ErrOrStderr(), "Nobody subscribes to %s as far as the hub tells.\n", event.Name())
+	}
+	return nil
+}
 
 // disconnect says good-bye, also when ctx has ended.
 func disconnect(ctx context.Context, c *imb.Client) error {

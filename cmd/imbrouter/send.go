@@ -26,26 +26,18 @@ func sendCommand() *cobra.Command {
 		Example: `  imbrouter send demo.files report.csv map.png
   tar c results | imbrouter send demo.files - --name results.tar`,
 		Args: withUsage(cobra.MinimumNArgs(2)),
-		RunE: func(cmd *cobra.Command, args []string) (err error) {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			if name != "" && len(args) > 2 {
 				return usage(cmd, errors.New("--name goes with one file"))
 			}
-			ctx := cmd.Context()
-			c, err := client.connect(ctx, cmd)
-			if err != nil {
-				return err
-			}
-			defer func() { err = errors.Join(err, disconnect(ctx, c)) }()
-			event, err := c.Publish(args[0])
-			if err != nil {
-				return err
-			}
-			for _, path := range args[1:] {
-				if err := sendFile(ctx, cmd, event, path, name); err != nil {
-					return err
+			return client.publish(cmd, args[0], func(event *imb.Event) error {
+				for _, path := range args[1:] {
+					if err := sendFile(cmd.Context(), cmd, event, path, name); err != nil {
+						return err
+					}
 				}
-			}
-			return confirm(ctx, cmd, c, event)
+				return nil
+			})
 		},
 	}
 	client.register(cmd)
