@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -45,6 +44,7 @@ type hubEvent struct {
 	event *Event // nil before the translation
 	told  string // the hub's name for it, if a publish notice told
 	name  string // of event, or under a wildcard what was told
+	stray bool   // private, and not subscribed by its name: another client's
 }
 
 func newConnection(c *Client, conn net.Conn) *connection {
@@ -224,7 +224,7 @@ func (n *connection) receive(e wire.Event) {
 		n.client.faults.note("event under an id that the hub did not explain: ignored it", "id", e.ID)
 	case h.event == n.flush.event:
 		n.flush.echoed(e.Data)
-	case !isFlushName(h.name): // another client's
+	case !h.stray:
 		n.deliver(delivery{
 			what: eventFrame, kind: e.Kind, flags: e.Flags, tick: e.Tick,
 			hub: e.ID, event: h.event, name: h.name, at: n.arrived,
@@ -320,8 +320,5 @@ func (h *hubEvent) resolve() {
 	if h.event.isWildcard() && wire.MatchName(h.event.name, h.told) {
 		h.name = h.told
 	}
+	h.stray = h.event.isWildcard() && wire.IsPrivate(h.name)
 }
-
-// isFlushName tells whether an event is the private one by which some client
-// flushes; wildcard subscriptions do not get these.
-func isFlushName(name string) bool { return strings.HasPrefix(name, wire.PrivatePrefix) }

@@ -42,7 +42,19 @@
 // ends with it, and nobody takes a part for the whole.
 //
 // A connection that falls silent is asked for a sign of life, and given up
-// when there is none. [Client.Flush] tells when the hub has taken what was sent.
+// when there is none.
+//
+// That something was sent does not mean that the hub has it. [Client.Flush]
+// tells when it has taken what was sent on the present connection, and
+// [OutStream.Flush] when it has taken a stream, whatever became of the
+// connection:
+//
+//	stream, err := event.OpenStream(ctx, "report.csv", imb.StreamOptions{})
+//	if err != nil { … }
+//	defer stream.Abort() // does nothing after Close
+//	if _, err := stream.ReadFrom(file); err != nil { … }
+//	if err := stream.Close(ctx); err != nil { … }
+//	if err := stream.Flush(ctx); err != nil { … } // now the hub has it, whole
 //
 // # Handlers
 //
@@ -79,7 +91,8 @@
 //	 .signal_event(kind, payload)       Event.Signal; Event.Send with flags and tick
 //	 .signal_string(value)              Event.SignalString
 //	 .signal_change_object(…)           Event.SignalChangeObject
-//	 .signal_stream(name, stream, n)    Event.SendStream; Event.OpenStream to write it
+//	 .signal_stream(name, stream, n)    Event.SendStream; Event.OpenStream to write it,
+//	                                    and to confirm it by OutStream.Flush
 //	ekNormalEvent, ekChangeObjectEvent  wire.NormalEvent, wire.ChangeObject, …
 //	encode_int32, encode_uint32         wire.AppendInt32, wire.AppendUint32
 //	encode_string                       wire.AppendString

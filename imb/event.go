@@ -116,7 +116,8 @@ func (e *Event) SignalChangeObject(ctx context.Context, action wire.Action, obje
 //
 // Without a connection signals wait in the queue for the next one. When it is
 // full Send waits until ctx ends. What was handed to a connection before that
-// was lost may be lost with it; only Flush tells.
+// was lost may be lost with it: Flush fails then, unless there is another
+// connection already; Options.OnState tells of each loss.
 //
 // It fails with ErrStreamKind, ErrNotPublished, ErrWildcard, wire.ErrTooLarge,
 // ErrClosed, or the error of ctx.

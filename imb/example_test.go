@@ -69,7 +69,38 @@ func ExampleEvent_SendStream() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	if err := client.Flush(ctx); err != nil {
+	fmt.Println("sent", n, "bytes")
+	// Output: sent 13 bytes
+}
+
+// A stream that is known to have arrived at the hub.
+func ExampleOutStream_Flush() {
+	h := hub.New(hub.Options{})
+	defer h.Close()
+	ctx := context.Background()
+	client, err := imb.Connect(ctx, imb.Options{Dial: h.Dial})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer client.Close(ctx)
+
+	event, err := client.Publish("files")
+	if err != nil {
+		log.Fatal(err)
+	}
+	stream, err := event.OpenStream(ctx, "greeting.txt", imb.StreamOptions{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer stream.Abort() // does nothing after Close
+	n, err := stream.ReadFrom(strings.NewReader("hello, world\n"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := stream.Close(ctx); err != nil {
+		log.Fatal(err)
+	}
+	if err := stream.Flush(ctx); err != nil {
 		log.Fatal(err) // unknown whether the hub has it
 	}
 	fmt.Println("the hub has", n, "bytes")

@@ -10,9 +10,10 @@ import (
 )
 
 // Flush returns when the hub has taken everything that was sent before the
-// call: signals, streams, subscriptions, publications and variables. That a
-// write succeeded does not tell that, because TCP accepts megabytes that
-// nobody has read.
+// call on the connection that stands: signals, streams, subscriptions,
+// publications and variables. That a write succeeded does not tell that,
+// because TCP accepts megabytes that nobody has read. What an earlier
+// connection lost, it cannot tell: see OutStream.Flush, and Options.OnState.
 //
 // IMB has no acknowledgement, but a hub works through what a connection sends
 // in its order. So the client sends a token on an event of its own and waits
@@ -41,13 +42,18 @@ func (c *Client) Drain(ctx context.Context) error {
 	return nil
 }
 
-// roundTrip waits until the hub has answered what was sent before, and answered
-// has called what it is given. It is called by the read loop and must not block.
+// roundTrip is that of the connection.
 func (c *Client) roundTrip(ctx context.Context, answered func(done func())) error {
 	n, err := c.connected()
 	if err != nil {
 		return err
 	}
+	return n.roundTrip(ctx, answered)
+}
+
+// roundTrip waits until the hub has answered what was sent before, and answered
+// has called what it is given. It is called by the read loop and must not block.
+func (n *connection) roundTrip(ctx context.Context, answered func(done func())) error {
 	ctx, release := n.bind(ctx)
 	defer release()
 	buf, err := n.lock(ctx)
@@ -55,7 +61,7 @@ func (c *Client) roundTrip(ctx context.Context, answered func(done func())) erro
 		return err
 	}
 	done := make(chan struct{})
-	c.out.Unlock(n.flush.append(buf, func() { answered(func() { close(done) }) }))
+	n.client.out.Unlock(n.flush.append(buf, func() { answered(func() { close(done) }) }))
 	select {
 	case <-done:
 		return nil
@@ -81,7 +87,7 @@ type flusher struct {
 // newFlushEvent returns a flusher's event. Its name is another one for each
 // connection, so that no echo of an older one is mistaken.
 func newFlushEvent(c *Client, id int32) *Event {
-	return &Event{client: c, id: id, name: fmt.Sprintf("%s%016x", wire.PrivatePrefix, rand.Uint64())}
+	return &Event{client: c, id: id, name: fmt.Sprintf("%s%016x", wire.FlushPrefix, rand.Uint64())}
 }
 
 // The numbers of the last request and the last token of the probe.

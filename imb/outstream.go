@@ -36,7 +36,7 @@ type StreamOptions struct {
 // OutStream is an outgoing stream. It belongs to the connection on which it was
 // opened: when that is lost everything fails with ErrDisconnected, and nothing
 // of it goes out on a later one. After an error it can only be aborted. It is
-// for one goroutine at a time.
+// for one goroutine at a time. Close, then Flush: now the hub has it.
 type OutStream struct {
 	event   *Event
 	conn    *connection
@@ -47,6 +47,7 @@ type OutStream struct {
 	rest    []byte // read by ReadFrom and not sent: less than a chunk
 	buf     []byte // that rest is the beginning of
 	err     error  // why nothing more can be sent
+	whole   bool   // the tail was sent
 }
 
 // OpenStream begins a stream with a name, which receivers see. ctx bounds the
@@ -184,9 +185,9 @@ func (s *OutStream) sendRest() error {
 
 // Close ends the stream as a whole one: it sends the tail, and waits for room
 // in the send queue until ctx or the stream's context ends. That the hub has
-// it, Flush tells. If it fails no tail was sent, and receivers drop the stream
-// when they have waited for long enough. A second Close does nothing but
-// return ErrStreamEnded.
+// it, only Flush tells, which may follow. If Close fails no tail was sent, and
+// receivers drop the stream when they have waited for long enough. A second
+// Close does nothing but return ErrStreamEnded.
 func (s *OutStream) Close(ctx context.Context) error {
 	err := s.close(ctx)
 	s.Abort()
@@ -207,13 +208,37 @@ func (s *OutStream) close(ctx context.Context) error {
 	for {
 		k := s.frameLen(rest)
 		if k == len(rest) {
-			return s.sendChunk(ctx, wire.StreamTail, rest)
+			err := s.sendChunk(ctx, wire.StreamTail, rest)
+			s.whole = err == nil
+			return err
 		}
 		if err := s.sendChunk(ctx, wire.StreamBody, rest[:k]); err != nil {
 			return err
 		}
 		rest = rest[k:]
 	}
+}
+
+// Flush returns when the hub has taken what was sent of the stream: after Close
+// all of it, with the tail. Before Close that lacks what ReadFrom keeps for the
+// next frame. See Client.Flush for how it is found out.
+//
+// It fails with ErrDisconnected when the stream's connection is gone, even if
+// there is another one by now, which leaves open what arrived; with ErrClosed,
+// or the error of ctx. For a stream that failed or was aborted it returns the
+// error that Write would.
+func (s *OutStream) Flush(ctx context.Context) error {
+	if err := s.flush(ctx); err != nil {
+		return fmt.Errorf("flush stream on %q: %w", s.event.name, err)
+	}
+	return nil
+}
+
+func (s *OutStream) flush(ctx context.Context) error {
+	if s.err != nil && !s.whole {
+		return s.err
+	}
+	return s.conn.roundTrip(ctx, func(done func()) { done() })
 }
 
 // Abort ends the stream without a tail, so that nobody takes it for a whole
@@ -303,7 +328,10 @@ func (s *idSet) release(id int32) {
 // SendStream sends a whole stream: the header, what it reads from r, and the
 // tail. It returns how many bytes it read. If r or ctx ends with an error, or
 // the connection is lost, no tail is sent. It does not interrupt a read.
-// See OpenStream, and Client.Flush for when the hub has it.
+//
+// It does not wait until the hub has the stream, and no later call can tell,
+// because the connection may be another one by then. Who needs to know uses
+// OpenStream, and OutStream.Flush after its Close.
 func (e *Event) SendStream(ctx context.Context, name string, r io.Reader, o StreamOptions) (int64, error) {
 	s, err := e.OpenStream(ctx, name, o)
 	if err != nil {

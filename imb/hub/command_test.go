@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -276,5 +278,33 @@ func TestClientInfo(t *testing.T) {
 	}
 	if lines := log.lines("level=INFO", "disconnected"); len(lines) != 1 {
 		t.Errorf("logged %q", log.lines(""))
+	}
+}
+
+// TestPassers: a connection that says nothing and goes at once is a port check;
+// one that says nothing and stays, or talks nonsense, is told of.
+func TestPassers(t *testing.T) {
+	tests := map[string]struct {
+		do    func(c *client)
+		level string
+	}{
+		"goes at once":   {func(*client) {}, "level=DEBUG"},
+		"stays":          {func(*client) { time.Sleep(10 * time.Second) }, "level=INFO"}, // of the bubble
+		"sends no IMB":   {func(c *client) { c.send([]byte("GET / HTTP/1.1\r\n\r\n")) }, "level=INFO"},
+		"says who it is": {func(c *client) { c.owned("me") }, "level=INFO"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var log logBook
+				h := start(t, hub.Options{Log: log.logger()})
+				c := dialHub(t, h)
+				tt.do(c)
+				c.close(h)
+				if lines := log.lines(tt.level, "client disconnected", "peer=in-process", `reason="closed by the client"`); len(lines) != 1 {
+					t.Errorf("logged %q", log.lines(""))
+				}
+			})
+		})
 	}
 }

@@ -20,6 +20,9 @@ const (
 	// lingerTimeout bounds how long a client is given, after that, to close
 	// its side. Closing before it has read everything could take it back.
 	lingerTimeout = 250 * time.Millisecond
+	// passing is how long a connection may stay without a word and be none that
+	// anybody wants to read of: something looked whether the port is open.
+	passing = 5 * time.Second
 )
 
 // Why a connection ends.
@@ -35,6 +38,7 @@ var (
 type conn struct {
 	hub      *Hub
 	net      net.Conn
+	accepted time.Time
 	log      *slog.Logger
 	identity wire.UniqueClientID
 	queue    *outbox.Queue
@@ -43,17 +47,20 @@ type conn struct {
 
 	problems problems
 
-	// The reader's own; table is changed under Hub.mu.
+	// The reader's own; table and relays are changed under Hub.mu.
 	source  source
 	reader  *wire.Reader
 	table   table
 	run     run
 	streams list.List // of *stream: those that are open, the oldest first
+	relays  []*event  // the relay events that it publishes
+	group   *group    // see relayGroup
 
 	// Guarded by Hub.mu.
 	links    map[*event]*link
-	filters  []*filter // the latest last
-	watching bool      // wants to be told of variables
+	filters  []*filter           // the latest last
+	told     map[notice]struct{} // what it was told and not corrected
+	watching bool                // wants to be told of variables
 	owner    string
 }
 
@@ -61,9 +68,11 @@ func newConn(h *Hub, nc net.Conn, peer string, n uint32) *conn {
 	c := &conn{
 		hub:      h,
 		net:      nc,
+		accepted: time.Now(),
 		identity: identity(n),
 		queue:    outbox.New(h.o.QueueBytes),
 		links:    make(map[*event]*link),
+		told:     make(map[notice]struct{}),
 	}
 	c.log = h.log.With("peer", peer, "client", c.prefix(wire.PrefixUniqueClientID))
 	c.ctx, c.cancel = context.WithCancelCause(context.Background())
@@ -125,7 +134,7 @@ func (c *conn) finish(written <-chan struct{}) {
 
 	problems := c.problems.attrs()
 	level := slog.LevelDebug
-	if c.owner != "" || len(problems) > 0 {
+	if c.owner != "" || len(problems) > 0 || time.Since(c.accepted) >= passing {
 		level = slog.LevelInfo
 	}
 	attrs := append([]any{"owner", c.owner, "reason", reason(cause)}, problems...)

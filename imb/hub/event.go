@@ -4,6 +4,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"imbrouter/imb/wire"
@@ -15,6 +16,9 @@ type event struct {
 	name string // as it was spelled first
 	key  string // folded
 
+	private bool // only who subscribes it by its name may see it
+	relay   bool // and does not get what comes from those who publish it
+
 	// subscribers holds the links with a target. It is read by every sender
 	// and replaced, never changed, under Hub.mu.
 	subscribers atomic.Pointer[[]*link]
@@ -24,17 +28,17 @@ type event struct {
 	// Guarded by Hub.mu.
 	links      map[*conn]*link
 	publishers int // links with pubs
+
+	streams sync.Mutex        // nothing else is locked under it
+	running map[int32]*stream // by stream id; guarded by streams
 }
 
 // noTarget is the target of a link without a subscription, and the client id
 // that takes a translation back.
 const noTarget int32 = -1
 
-// A link gets what is sent up to an epoch that is not before its since.
-const (
-	anyEpoch uint64 = math.MaxUint64 - 1 // of what is no part of a stream
-	never    uint64 = math.MaxUint64     // since, of a link without a subscription
-)
+// never is since of a link without a subscription.
+const never uint64 = math.MaxUint64
 
 // link is what one connection has to do with one event.
 type link struct {
@@ -43,10 +47,8 @@ type link struct {
 
 	// Guarded by Hub.mu. Of subs, and of pubs, no two share a name or an id,
 	// and the latest is the last.
-	subs, pubs     []claim
-	target         int32 // the client id that the event's id is translated to
-	toldPublished  bool  // what the client knows: whether others publish
-	toldSubscribed bool  // and whether others subscribe
+	subs, pubs []claim
+	target     int32 // the client id that the event's id is translated to
 
 	// Guarded by the lock of conn.queue.
 	since    uint64 // event.epoch of the subscription
@@ -121,6 +123,9 @@ func (l *link) wanted() (target int32, byFilter bool) {
 	if n := len(l.subs); n > 0 {
 		return l.subs[n-1].id, false
 	}
+	if l.event.private {
+		return noTarget, false
+	}
 	for _, f := range slices.Backward(l.conn.filters) {
 		if strings.HasPrefix(l.event.key, f.prefix) {
 			return f.id, true
@@ -141,15 +146,18 @@ func (l *link) names(claims []claim) []string {
 	return names
 }
 
-// othersPublish tells whether any other connection publishes the event.
+// othersPublish tells whether any other connection publishes the event, as far
+// as clients may know.
 func (l *link) othersPublish() bool {
-	return l.event.publishers > 1 || l.event.publishers == 1 && len(l.pubs) == 0
+	n := l.event.publishers
+	return !l.event.private && (n > 1 || n == 1 && len(l.pubs) == 0)
 }
 
-// othersSubscribe tells whether any other connection subscribes to the event.
+// othersSubscribe tells whether any other connection subscribes to the event,
+// as far as clients may know.
 func (l *link) othersSubscribe() bool {
 	n := len(*l.event.subscribers.Load())
-	return n > 1 || n == 1 && l.target == noTarget
+	return !l.event.private && (n > 1 || n == 1 && l.target == noTarget)
 }
 
 // held tells whether any connection subscribes to or publishes the event by name.

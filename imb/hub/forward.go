@@ -14,9 +14,10 @@ const maxRun = 64 << 10
 // run is a stretch of event frames in the reader's buffer that go the same
 // way, so that each subscriber's queue is locked, and copied into, once.
 type run struct {
-	link   *link  // of the sender
-	limit  uint64 // the epoch of the latest subscription that gets it
-	raw    []byte // the frames, with the hub's event id
+	link   *link   // of the sender
+	stream *stream // that the frames are parts of, or nil
+	group  *group  // whom they do not go to
+	raw    []byte  // the frames, with the hub's event id
 	frames uint64
 }
 
@@ -32,26 +33,31 @@ func (c *conn) event(f wire.Frame) error {
 		c.note(unknownEventID, 1)
 		return nil
 	}
-	limit := anyEpoch
-	switch kind := wire.EventKind(f.Payload); {
-	case kind.IsStream():
-		var ok bool
-		if limit, ok = c.streamLimit(l, kind, f.Payload[wire.EventHeaderSize:]); !ok {
-			return nil
-		}
-	case kind == wire.LogWriteLn:
+	kind := wire.EventKind(f.Payload)
+	if kind.IsStream() {
+		return c.streamPart(l, kind, f)
+	}
+	if kind == wire.LogWriteLn {
 		c.signLog(f.Payload[wire.EventHeaderSize:])
 	}
-	wire.PatchEventID(f.Raw, l.event.id)
-	if c.run.link == l && c.run.limit == limit && len(c.run.raw)+len(f.Raw) <= maxRun {
-		if raw, ok := wire.Join(c.run.raw, f.Raw); ok {
-			c.run.raw = raw
-			c.run.frames++
+	return c.extend(run{link: l, group: c.relayGroup()}, f)
+}
+
+// extend adds a frame to the run, if it goes the way of next, or else begins
+// next with it.
+func (c *conn) extend(next run, f wire.Frame) error {
+	wire.PatchEventID(f.Raw, next.link.event.id)
+	r := &c.run
+	if r.link == next.link && r.stream == next.stream && r.group == next.group && len(r.raw)+len(f.Raw) <= maxRun {
+		if raw, ok := wire.Join(r.raw, f.Raw); ok {
+			r.raw = raw
+			r.frames++
 			return nil
 		}
 	}
 	err := c.forward()
-	c.run = run{link: l, limit: limit, raw: f.Raw, frames: 1}
+	next.raw, next.frames = f.Raw, 1
+	c.run = next
 	return err
 }
 
@@ -63,8 +69,12 @@ func (c *conn) forward() error {
 		return nil
 	}
 	c.run = run{}
+	subscribers := *r.link.event.subscribers.Load()
+	if r.group != nil {
+		subscribers = r.group.without(subscribers)
+	}
 	receivers := uint64(0)
-	for _, to := range *r.link.event.subscribers.Load() {
+	for _, to := range subscribers {
 		buf, err := to.conn.queue.Lock(c.ctx)
 		if err != nil {
 			if c.ctx.Err() != nil {
@@ -72,7 +82,7 @@ func (c *conn) forward() error {
 			}
 			continue // that connection is ending
 		}
-		if to.since <= r.limit {
+		if r.isFor(to) {
 			if to.announce {
 				to.announce = false
 				buf = wire.AppendPublish(buf, wire.EventRef{ID: to.event.id, Name: to.event.name})
@@ -85,6 +95,19 @@ func (c *conn) forward() error {
 	c.hub.count.framesOut.Add(receivers * r.frames)
 	c.hub.count.bytesOut.Add(receivers * uint64(len(r.raw)))
 	return nil
+}
+
+// isFor tells whether a subscription gets the run. It is called under the lock
+// of the subscriber's queue: so a subscription that ends has ended, and a header
+// that overtakes the stream is not in the queue yet.
+//
+// Of a stream only those get a part who were there for its header, because
+// clients fail on one without.
+func (r *run) isFor(to *link) bool {
+	if s := r.stream; s != nil {
+		return to.since <= s.limit && !s.overtaken.Load()
+	}
+	return to.since != never
 }
 
 // signLog fills in who sent a line of log, unless it tells already.

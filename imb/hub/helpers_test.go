@@ -167,11 +167,16 @@ func signal(id int32, data string) []byte {
 
 func (c *client) stream(kind wire.Kind, id, stream int32, text string) {
 	c.t.Helper()
+	c.send(streamPart(kind, id, stream, text))
+}
+
+// streamPart is a part of a stream; of a header the text is the stream's name.
+func streamPart(kind wire.Kind, id, stream int32, text string) []byte {
 	data := wire.AppendStreamChunk(nil, wire.StreamChunk{StreamID: stream, Bytes: []byte(text)})
 	if kind == wire.StreamHeader {
 		data = wire.AppendStreamStart(nil, wire.StreamStart{StreamID: stream, Name: text})
 	}
-	c.send(wire.AppendEvent(nil, wire.Event{ID: id, Kind: kind, Data: data}))
+	return wire.AppendEvent(nil, wire.Event{ID: id, Kind: kind, Data: data})
 }
 
 func (c *client) setVariable(name, value string) {

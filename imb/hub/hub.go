@@ -25,7 +25,29 @@
 // own, which begin with its unique client id or handle as eight hexadecimal
 // digits, are removed when it goes.
 //
-// A stream goes to those who were there for its header, and to nobody else.
+// A stream goes to those who were there for its header, and to nobody else. Its
+// id is its sender's choice, and two senders may choose one. So on each event a
+// stream runs under an id until its tail or until another connection begins one
+// under that id, which overtakes it: nobody gets a part of the older one after
+// the header of the newer.
+//
+// # Relays
+//
+// A program that relays both ways between federations of one hub must not get
+// back what it relays: it would have to tell that from the rest, and under
+// load each direction would wait for the other to take its echo. So what comes
+// from a connection that publishes an event whose name begins with
+// [wire.RelayPrefix] is not delivered to connections that subscribe to the same
+// event, nor does the sender ever wait for these. It is the counterpart of MQTT
+// 5's "No Local", for several connections of one program, which draws the rest
+// of the name at random. A connection may have several such events. Of a
+// stream, what was so at its header holds to its end. A signal on the relay event
+// itself does not come back either, as it would from other hubs, and that is
+// how to find out which kind of hub this is. Variables go to everyone.
+//
+// Events whose names begin so are private, as those are with [wire.FlushPrefix]:
+// no prefix subscription matches them, no query tells their names, and nobody
+// is told that others publish or subscribe to them.
 //
 // The hub has no timers, gateways, monitoring or UDP discovery: such commands
 // are ignored, as unknown ones are. So are setThrottle and setNoDelay: frames
@@ -41,7 +63,7 @@
 // Whatever a client sends that is not IMB is skipped and counted. It is logged
 // once, and with the count when the client goes. A client that sends 32 MiB
 // without one whole frame is disconnected. One that sends nothing may stay for
-// ever.
+// ever; the log tells of it when it goes.
 package hub
 
 import (
@@ -246,7 +268,7 @@ type Stats struct {
 	Accepted, Refused   uint64 // connections
 	FramesIn, BytesIn   uint64 // read from clients: frames in good order, all bytes
 	FramesOut, BytesOut uint64 // events handed to subscribers' queues
-	Dropped             uint64 // events under an unknown id, parts of streams without a header
+	Dropped             uint64 // events under an unknown id, parts of streams without a header or overtaken
 	Malformed           uint64 // bytes, frames and payloads that are not IMB
 	SlowConsumers       uint64 // disconnected
 }

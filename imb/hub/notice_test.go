@@ -1,6 +1,8 @@
 package hub_test
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 
 	"imbrouter/imb/hub"
@@ -47,9 +49,9 @@ func TestNotices(t *testing.T) {
 	pub.expect(`unsubscribe "fed.x"`) // 1 to 0
 }
 
-// TestNoticesStartAnew: what a client was told in an earlier subscription or
-// publication does not count.
-func TestNoticesStartAnew(t *testing.T) {
+// TestNoticesAfterComingBack: what a client was told in an earlier subscription
+// or publication it may still believe, and is corrected if it is not so now.
+func TestNoticesAfterComingBack(t *testing.T) {
 	h := start(t, hub.Options{})
 	a, b := dialHub(t, h), dialHub(t, h)
 	a.publish(0, "fed.x")
@@ -65,7 +67,10 @@ func TestNoticesStartAnew(t *testing.T) {
 	b.unpublish("fed.x")
 	b.done()
 	a.subscribe(0, "fed.x")
-	a.expect("hub 0 = client 0")
+	a.expect("hub 0 = client 0", `unpublish "fed.x"`)
+	a.unsubscribe("fed.x")
+	a.subscribe(0, "fed.x") // knows that nobody does
+	a.expect("hub 0 = client -1", "hub 0 = client 0")
 	b.publish(0, "fed.x")
 	b.done()
 	a.expect(`publish 0 0 "fed.x"`)
@@ -74,6 +79,9 @@ func TestNoticesStartAnew(t *testing.T) {
 	a.done()
 	b.unsubscribe("fed.x")
 	b.done()
+	a.publish(0, "fed.x")
+	a.expect(`unsubscribe "fed.x"`)
+	a.unpublish("fed.x")
 	a.publish(0, "fed.x")
 	a.expect()
 	b.subscribe(0, "fed.x")
@@ -167,4 +175,33 @@ func TestNoticesInOwnSpelling(t *testing.T) {
 	pub.unpublish("FED.X")
 	pub.done()
 	sub.expect(`unpublish "Fed.X"`, `unpublish "fed.x"`)
+}
+
+// TestNoticesOfManyNamesLeft: what is remembered of names that a client has
+// left is bounded, so that one that takes ever more names costs no memory. What
+// it was told of those that it has kept is not forgotten.
+func TestNoticesOfManyNamesLeft(t *testing.T) {
+	h := start(t, hub.Options{MaxEvents: 3})
+	a, b := dialHub(t, h), dialHub(t, h)
+	b.subscribe(0, "*")
+	b.done()
+	received := drain(b, noPause)
+	a.publish(0, "kept")
+	a.expect(`subscribe 0 0 "kept"`)
+	memory := heapInUse()
+	long := strings.Repeat("x", 1000)
+	for n := range 10_000 {
+		name := fmt.Sprint(n, long)
+		a.publish(1, name)
+		a.unpublish(name)
+		if got := describe(a.next()); !strings.HasPrefix(got, "subscribe 1 0") {
+			t.Fatalf("told %s", got)
+		}
+	}
+	if used := heapInUse() - memory; used > 4<<20 {
+		t.Errorf("%d MiB of memory", used>>20)
+	}
+	b.close(h)
+	received()
+	a.expect(`unsubscribe "kept"`)
 }

@@ -12,6 +12,7 @@ const (
 	unknownEventID
 	headlessStream
 	cutStream
+	overtakenStream
 	refusedEvent
 	refusedVariable
 	refusedControl
@@ -26,6 +27,7 @@ var problemTexts = [problemCount]struct{ key, text string }{
 	unknownEventID:   {"unknown_ids", "client sends an event under an id that it neither subscribes nor publishes; it is dropped"},
 	headlessStream:   {"headless", "client sends a part of a stream without its header; it is dropped"},
 	cutStream:        {"cut_streams", "client has too many streams open; the rest of the oldest is dropped"},
+	overtakenStream:  {"overtaken_streams", "client begins a stream under the id of one that another client sends on the event; the rest of that one is dropped"},
 	refusedEvent:     {"refused_events", "client asks for an event that it cannot have; it is refused"},
 	refusedVariable:  {"refused_variables", "client sets a variable for which there is no room; it is refused"},
 	refusedControl:   {"refused_control", "client tries to control the session of another; it is refused"},

@@ -23,7 +23,13 @@ func newRegistry() registry {
 // add makes an event of a name that has none. Its id is the lowest that is
 // free, because clients use ids as array indexes.
 func (r *registry) add(name, key string) *event {
-	e := &event{name: name, key: key, links: make(map[*conn]*link)}
+	e := &event{
+		name:    name,
+		key:     key,
+		private: wire.IsPrivate(name),
+		relay:   strings.HasPrefix(key, relayKey),
+		links:   make(map[*conn]*link),
+	}
 	e.subscribers.Store(new([]*link))
 	if len(r.free) > 0 {
 		e.id = heap.Pop(&r.free).(int32)
@@ -57,7 +63,7 @@ func (r *registry) removeFilter(f *filter) {
 // filtered returns the connections that have a filter for the event.
 func (r *registry) filtered(e *event) map[*conn]struct{} {
 	conns := make(map[*conn]struct{})
-	if len(r.filters) == 0 || private(e.key) {
+	if len(r.filters) == 0 || e.private {
 		return conns
 	}
 	for n := range len(e.key) + 1 {
@@ -68,17 +74,12 @@ func (r *registry) filtered(e *event) map[*conn]struct{} {
 	return conns
 }
 
-// private tells whether only who subscribes an event by its name may see it.
-func private(key string) bool { return strings.HasPrefix(key, privateKey) }
-
-var privateKey = wire.FoldName(wire.PrivatePrefix)
-
 // matching returns the events whose key has the prefix, by id, without those
 // that are private.
 func (r *registry) matching(prefix string) []*event {
 	var events []*event
 	for key, e := range r.events {
-		if strings.HasPrefix(key, prefix) && !private(key) {
+		if strings.HasPrefix(key, prefix) && !e.private {
 			events = append(events, e)
 		}
 	}

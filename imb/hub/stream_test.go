@@ -104,7 +104,7 @@ func TestStreamEndsWithItsSubscription(t *testing.T) {
 	}
 }
 
-// TestStreamsOfSeveralSenders: one id at two senders, or on two events, are
+// TestStreamsOfSeveralSenders: one id on two events, or two ids on one, are
 // different streams, each with its own listeners.
 func TestStreamsOfSeveralSenders(t *testing.T) {
 	h := start(t, hub.Options{})
@@ -115,23 +115,27 @@ func TestStreamsOfSeveralSenders(t *testing.T) {
 		c.done()
 	}
 	early.subscribe(0, "fed.x")
+	early.subscribe(1, "fed.y")
 	early.done()
 	a.stream(head, 0, 77, "a")
 	a.done()
 	late.subscribe(0, "fed.x")
 	late.done()
-	b.stream(head, 0, 77, "b")
-	b.stream(body, 0, 77, "of b")
-	b.stream(tail, 1, 77, "on y, without a header")
+	b.stream(head, 0, 78, "b")
+	b.stream(body, 0, 78, "of b")
+	b.stream(head, 1, 77, "on y")
+	b.stream(tail, 1, 78, "on y, without a header")
 	b.done()
 	a.stream(body, 0, 77, "of a")
 	a.stream(tail, 0, 77, "")
 	a.done()
-	b.stream(tail, 0, 77, "end of b")
+	b.stream(tail, 0, 78, "end of b")
+	b.stream(tail, 1, 77, "end on y")
 	b.done()
-	early.expect(header(0, 77, "a"), header(0, 77, "b"), `event 0 stream_body 77 "of b"`,
-		`event 0 stream_body 77 "of a"`, `event 0 stream_tail 77 ""`, `event 0 stream_tail 77 "end of b"`)
-	late.expect(header(0, 77, "b"), `event 0 stream_body 77 "of b"`, `event 0 stream_tail 77 "end of b"`)
+	early.expect(header(0, 77, "a"), header(0, 78, "b"), `event 0 stream_body 78 "of b"`, header(1, 77, "on y"),
+		`event 0 stream_body 77 "of a"`, `event 0 stream_tail 77 ""`,
+		`event 0 stream_tail 78 "end of b"`, `event 1 stream_tail 77 "end on y"`)
+	late.expect(header(0, 78, "b"), `event 0 stream_body 78 "of b"`, `event 0 stream_tail 78 "end of b"`)
 	if n := h.Stats().Dropped; n != 1 {
 		t.Errorf("%d dropped", n)
 	}

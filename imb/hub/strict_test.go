@@ -105,6 +105,8 @@ type model struct {
 	*client
 	strict           *strict
 	subs, pubs, taps map[int32]string
+	named            map[string]bool // under a filter, by a publish that nobody's publication caused
+	relays, listens  bool            // publishes the relay event, subscribes it
 }
 
 // rebind forgets what an id stood for, if that is another name, and another id
@@ -151,6 +153,46 @@ func (m *model) hears(name string) (ids []int32, byFilter bool) {
 	return ids, true
 }
 
+// disbelief tells of a name under which the client believes something else of
+// the others than is so; that they publish or subscribe, as it was told last.
+func (m *model) disbelief(all []*model) error {
+	published := func(name string) bool {
+		return slices.ContainsFunc(all, func(other *model) bool { return other != m && holdsFold(other.pubs, name) })
+	}
+	subscribed := func(name string) bool {
+		return slices.ContainsFunc(all, func(other *model) bool {
+			ids, _ := other.hears(name)
+			return other != m && len(ids) > 0
+		})
+	}
+	for key, told := range m.strict.told {
+		if strings.Contains(key, relayName) {
+			return fmt.Errorf("was told of %s", key)
+		}
+		name, ok := strings.CutPrefix(key, "publish ")
+		if _, byFilter := m.hears(name); ok && byFilter {
+			m.named[name] = told && !published(name)
+		} else if ok && !told {
+			m.named[name] = false
+		}
+	}
+	for _, name := range m.subs {
+		if told, is := m.strict.told["publish "+name], published(name); told != is && !m.named[name] {
+			return fmt.Errorf("was told that others publish %s: %t, which is %t", name, told, is)
+		}
+	}
+	for _, name := range m.pubs {
+		if told, is := m.strict.told["subscribe "+name], subscribed(name); told != is {
+			return fmt.Errorf("was told that others subscribe to %s: %t, which is %t", name, told, is)
+		}
+	}
+	return nil
+}
+
+func holdsFold(list map[int32]string, name string) bool {
+	return slices.ContainsFunc(slices.Collect(maps.Values(list)), func(n string) bool { return strings.EqualFold(n, name) })
+}
+
 // TestStrictClients lets clients do anything in any order, one after the
 // other, and compares what each gets with what it must get.
 func TestStrictClients(t *testing.T) {
@@ -162,7 +204,10 @@ func TestStrictClients(t *testing.T) {
 			h := start(t, hub.Options{})
 			models := make([]*model, 3)
 			connect := func(i int) {
-				models[i] = &model{dialHub(t, h), newStrict(), map[int32]string{}, map[int32]string{}, map[int32]string{}}
+				models[i] = &model{
+					client: dialHub(t, h), strict: newStrict(),
+					subs: map[int32]string{}, pubs: map[int32]string{}, taps: map[int32]string{}, named: map[string]bool{},
+				}
 			}
 			for i := range models {
 				connect(i)
@@ -173,9 +218,9 @@ func TestStrictClients(t *testing.T) {
 				m := models[i]
 				id, name, tap := rnd.Int32N(4), names[rnd.IntN(len(names))], filters[rnd.IntN(len(filters))]
 				var want [][]delivery
-				op := rnd.IntN(12)
+				op := rnd.IntN(14)
 				history = append(history, fmt.Sprintf("%d: %s %d %s %s", i,
-					[]string{"subscribe", "subscribe", "publish", "publish", "unsubscribe", "unpublish", "tap", "untap", "signal", "signal", "stream", "reconnect"}[op], id, name, tap))
+					[]string{"subscribe", "subscribe", "publish", "publish", "unsubscribe", "unpublish", "tap", "untap", "signal", "signal", "stream", "reconnect", "relay", "listen"}[op], id, name, tap))
 				switch op {
 				case 0, 1:
 					m.rebind(id, name, m.subs)
@@ -206,6 +251,9 @@ func TestStrictClients(t *testing.T) {
 					if sent, ok := m.bound(id); ok {
 						want = make([][]delivery, len(models))
 						for j, to := range models {
+							if m.relays && to.listens {
+								continue
+							}
 							ids, byFilter := to.hears(sent)
 							for _, id := range ids {
 								d := delivery{id: id, data: fmt.Sprint(step)}
@@ -222,6 +270,18 @@ func TestStrictClients(t *testing.T) {
 				case 11:
 					m.close(h)
 					connect(i)
+				case 12:
+					if m.relays = !m.relays; m.relays {
+						m.publish(relayID, relayName)
+					} else {
+						m.unpublish(relayName)
+					}
+				case 13:
+					if m.listens = !m.listens; m.listens {
+						m.subscribe(relayID+1, relayName)
+					} else {
+						m.unsubscribe(relayName)
+					}
 				}
 				// Twice: what the others are told of this step is told by then.
 				for range 2 {
@@ -240,6 +300,9 @@ func TestStrictClients(t *testing.T) {
 						t.Fatalf("client %d got %v, want one of %v\nafter\n%s", j, to.strict.events, expected, strings.Join(history, "\n"))
 					}
 					to.strict.events = nil
+					if err := to.disbelief(models); err != nil {
+						t.Fatalf("client %d %v\nafter\n%s", j, err, strings.Join(history, "\n"))
+					}
 				}
 			}
 		})

@@ -22,8 +22,8 @@ func (h *Hub) subscribe(c *conn, ref wire.EventRef) {
 	isNew := !holds(l.subs, ref.Name)
 	l.enter(&l.subs, claim{ref.Name, ref.ID})
 	h.retarget(l, true)
-	if isNew && l.othersPublish() {
-		h.tellPublished(l, ref.Name)
+	if isNew {
+		l.noticeNew(wire.CmdPublish, ref.Name)
 	}
 }
 
@@ -61,10 +61,13 @@ func (h *Hub) publish(c *conn, ref wire.EventRef) {
 	l.enter(&l.pubs, claim{ref.Name, ref.ID})
 	if first {
 		l.event.publishers++
+		if l.event.relay {
+			c.relays = append(c.relays, l.event)
+		}
 		h.publishersChanged(l)
 	}
-	if isNew && l.othersSubscribe() {
-		h.tellSubscribed(l, ref.Name)
+	if isNew {
+		l.noticeNew(wire.CmdSubscribe, ref.Name)
 	}
 }
 
@@ -254,8 +257,10 @@ func (h *Hub) leavePubs(l *link, gone func(claim) bool) {
 		return
 	}
 	if l.leave(&l.pubs, gone); len(l.pubs) == 0 {
-		l.toldSubscribed = false
 		l.event.publishers--
+		if l.event.relay {
+			l.conn.relays = slices.DeleteFunc(l.conn.relays, func(e *event) bool { return e == l.event })
+		}
 		h.publishersChanged(l)
 	}
 }
@@ -267,8 +272,8 @@ func (h *Hub) retarget(l *link, asked bool) {
 	switch {
 	case target != l.target:
 		h.setTarget(l, target, byFilter)
-		if byFilter && l.othersPublish() {
-			h.tellPublished(l, l.event.name)
+		if byFilter {
+			l.noticeNew(wire.CmdPublish, l.event.name)
 		}
 	case asked && target != noTarget:
 		l.conn.tell(translation(l, target))
@@ -291,9 +296,6 @@ func (h *Hub) setTarget(l *link, target int32, byFilter bool) {
 		}
 		c.queue.Unlock(append(buf, translation(l, target)...))
 		c.checkQueue()
-	}
-	if ends || byFilter {
-		l.toldPublished = false
 	}
 	switch {
 	case begins:

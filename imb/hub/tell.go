@@ -46,7 +46,7 @@ func (c *conn) awaitRoom(reader *conn) error {
 
 // control changes the state of the hub on behalf of the connection, and then
 // waits for those who were told of it, itself included, until their queues have
-// room again.
+// room again; but not for those who do not get what it sends.
 func (c *conn) control(change func()) error {
 	h := c.hub
 	h.mu.Lock()
@@ -55,6 +55,9 @@ func (c *conn) control(change func()) error {
 	h.crowded = nil
 	h.mu.Unlock()
 	for _, other := range crowded {
+		if c.relayGroup().has(other) {
+			continue // it may be waiting for this one, see relay.go
+		}
 		if err := other.awaitRoom(c); err != nil {
 			return err
 		}

@@ -13,10 +13,26 @@ const Wildcard = "*"
 // Those in use have a few dozen.
 const MaxNameLength = 1024
 
-// PrivatePrefix begins the names of the events by which our client flushes:
-// only the connection that makes one subscribes it, and our hub shows it to
-// nobody else, whatever their prefix subscriptions and queries.
-const PrivatePrefix = "imbrouter.flush."
+// The prefixes of the names of private events: our hub shows such an event to
+// those who subscribe it by its name and to nobody else, whatever their prefix
+// subscriptions and queries, and tells nobody who publishes or subscribes it.
+const (
+	// FlushPrefix is for the events by which our client flushes. Only the
+	// connection that makes one subscribes it.
+	FlushPrefix = "imbrouter.flush."
+	// RelayPrefix is for relay groups: what comes from a connection that
+	// publishes such an event, our hub does not deliver to those who subscribe
+	// it.
+	RelayPrefix = "imbrouter.relay."
+)
+
+var flushKey, relayKey = FoldName(FlushPrefix), FoldName(RelayPrefix)
+
+// IsPrivate tells whether the event with that full name is private.
+func IsPrivate(name string) bool {
+	key := FoldName(name)
+	return strings.HasPrefix(key, flushKey) || strings.HasPrefix(key, relayKey)
+}
 
 // MatchName tells whether a subscription to pattern, a full name or a prefix
 // that ends in Wildcard, takes the event with that full name. Case does not

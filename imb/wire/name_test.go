@@ -33,3 +33,20 @@ func TestMatchName(t *testing.T) {
 		}
 	}
 }
+
+func TestIsPrivate(t *testing.T) {
+	for name, want := range map[string]bool{
+		wire.FlushPrefix + "1":  true,
+		wire.RelayPrefix + "1":  true,
+		wire.RelayPrefix:        true,
+		"IMBrouter.Relay.1":     true,
+		"imbrouter.relay":       false,
+		"imbrouter.status":      false,
+		"fed.imbrouter.flush.1": false,
+		"":                      false,
+	} {
+		if got := wire.IsPrivate(name); got != want {
+			t.Errorf("IsPrivate(%q) = %t, want %t", name, got, want)
+		}
+	}
+}
