@@ -1,11 +1,11 @@
 package router_test
 
 import (
+	"context"
 	"strings"
 	"testing"
-	"testing/synctest"
-	"time"
 
+	"imbrouter/imb"
 	"imbrouter/imb/wire"
 	"imbrouter/router"
 )
@@ -55,9 +55,10 @@ func TestEchoes(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var echoes router.Echoes
 			l := echoes.Listen("hub", all)
+			sink, elsewhere := echoes.Relay("hub", flushed), echoes.Relay("another hub", flushed)
 			for _, m := range c.sent {
-				echoes.Relaying("hub", m.event, m.kind, 0, 0, m.data)
-				echoes.Relaying("another hub", m.event, m.kind, 0, 0, m.data)
+				sink.Sending(m.event, m.kind, 0, 0, m.data)
+				elsewhere.Sending(m.event, m.kind, 0, 0, m.data)
 			}
 			var got strings.Builder
 			for _, m := range c.received {
@@ -74,26 +75,68 @@ func TestEchoes(t *testing.T) {
 	}
 }
 
-func TestEchoesAreForgotten(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var echoes router.Echoes
-		l := echoes.Listen("hub", func(event string) bool { return event != "unwanted" })
-		send := func(event string) { echoes.Relaying("hub", event, wire.NormalEvent, 0, 0, nil) }
-		relayed := func(event string) bool { return l.Relayed(event, wire.NormalEvent, 0, 0, nil) }
+func flushed(context.Context) error { return nil }
 
-		send("unwanted")
-		if relayed("unwanted") {
-			t.Error("an event that the hub does not deliver is remembered")
-		}
-		send("e")
-		l.Reset()
-		if relayed("e") {
-			t.Error("remembered after a reset")
-		}
-		send("e")
-		<-time.After(2 * time.Minute) // of the bubble's clock
-		if relayed("e") {
-			t.Error("remembered for ever")
-		}
-	})
+func TestEchoIsNotExpected(t *testing.T) {
+	var echoes router.Echoes
+	l := echoes.Listen("hub", func(event string) bool { return event != "unwanted" })
+	sink := echoes.Relay("hub", flushed)
+	relayed := func(event string) bool { return l.Relayed(event, wire.NormalEvent, 0, 0, nil) }
+
+	sink.Sending("unwanted", wire.NormalEvent, 0, 0, nil)
+	if relayed("unwanted") {
+		t.Error("an event that the hub does not deliver is remembered")
+	}
+	sink.Sending("e", wire.NormalEvent, 0, 0, nil)
+	sink.NotSent("e", wire.NormalEvent, 0, 0, nil)
+	if relayed("e") {
+		t.Error("a message that was not sent is remembered")
+	}
+	l.Close()
+	if echoes.Listening("hub") {
+		t.Error("a listener that is closed is there still")
+	}
+}
+
+// What does not come back is forgotten when a flush of each sink and then a
+// drain of the source have shown that it is lost, and not before.
+func TestEchoesAreSweptOut(t *testing.T) {
+	for name, c := range map[string]struct {
+		flush, drain error
+		forgotten    int
+	}{
+		"all got through":       {nil, nil, 2},
+		"the sink is cut off":   {imb.ErrDisconnected, nil, 0},
+		"the source is cut off": {nil, imb.ErrDisconnected, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var echoes router.Echoes
+			l := echoes.Listen("hub", func(string) bool { return true })
+			sink := echoes.Relay("hub", func(context.Context) error { return c.flush })
+			send := func(event string) { sink.Sending(event, wire.NormalEvent, 0, 0, nil) }
+			relayed := func(event string) bool { return l.Relayed(event, wire.NormalEvent, 0, 0, nil) }
+
+			for _, event := range []string{"lost", "back", "lost too"} {
+				send(event)
+			}
+			if !relayed("back") {
+				t.Error("not remembered")
+			}
+			sink.Reconnected()
+			<-l.Wake()
+			n, err := l.Sweep(t.Context(), func(context.Context) error {
+				send("meanwhile")
+				return c.drain
+			})
+			if n != c.forgotten || (err == nil) != (c.flush == nil && c.drain == nil) {
+				t.Errorf("forgotten: %d, %v; want %d", n, err, c.forgotten)
+			}
+			if got, want := relayed("lost"), c.forgotten == 0; got != want {
+				t.Errorf("remembered: %v, want %v", got, want)
+			}
+			if !relayed("meanwhile") {
+				t.Error("what was sent during the sweep is forgotten")
+			}
+		})
+	}
 }

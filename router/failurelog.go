@@ -6,41 +6,75 @@ import (
 	"time"
 )
 
-// repeatInterval is how often a failure that goes on is told of again.
-const repeatInterval = time.Minute
+const (
+	// repeatInterval is how often a failure that goes on is told of again.
+	repeatInterval = time.Minute
+	// maxTold is how many different failures are told of in that time; the
+	// count in the next line after it includes the others.
+	maxTold = 100
+)
 
-// failureLog tells of a failure that may come thousands of times: the first
-// one whole, then how many there were, and when it is over.
-type failureLog struct {
+// FailureLog tells of failures that may come thousands of times: of equal ones
+// the first and then one every minute, with the count of all failures, and when
+// they are over. It is safe for concurrent use.
+type FailureLog struct {
 	log                *slog.Logger
 	message, recovered string
 
 	mu    sync.Mutex
-	count int       // of the run of failures
-	told  time.Time // when a failure was told of last
-	last  time.Time // when there was one
+	count int                  // of the run of failures
+	last  time.Time            // when there was one
+	told  map[string]time.Time // when each different one was told of last
 }
 
-// failure notes one failure; attrs describe what failed.
-func (f *failureLog) failure(err error, attrs ...any) {
+// NewFailureLog returns a FailureLog that logs message, at level error, for
+// failures, and recovered, at level info, when they are over.
+func NewFailureLog(log *slog.Logger, message, recovered string) *FailureLog {
+	return &FailureLog{log: log, message: message, recovered: recovered, told: map[string]time.Time{}}
+}
+
+// Failure notes one failure of what, "" when no difference is to be made.
+// Failures of the same thing with the same text of err are equal; attrs are for
+// the log.
+func (f *FailureLog) Failure(what string, err error, attrs ...any) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.count++
 	f.last = time.Now()
-	if f.count > 1 && time.Since(f.told) < repeatInterval {
+	key := what + "\x00" + err.Error()
+	if told, ok := f.told[key]; ok && f.last.Sub(told) < repeatInterval {
 		return
 	}
-	f.told = time.Now()
+	if len(f.told) >= maxTold {
+		f.forget()
+	}
+	if len(f.told) >= maxTold {
+		return
+	}
+	f.told[key] = f.last
+	if len(f.told) == maxTold {
+		attrs = append(attrs, "next", "told only with its number, for up to a minute")
+	}
 	f.log.Error(f.message, append(attrs, "error", err, "count", f.count)...)
 }
 
-// success ends a run of failures when there was none for a while: good and bad
+// forget makes room for others.
+func (f *FailureLog) forget() {
+	for key, told := range f.told {
+		if f.last.Sub(told) >= repeatInterval {
+			delete(f.told, key)
+		}
+	}
+}
+
+// Success ends a run of failures when there was none for a minute: good and bad
 // messages may take turns.
-func (f *failureLog) success() {
+func (f *FailureLog) Success() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.count > 0 && time.Since(f.last) >= repeatInterval {
 		f.log.Info(f.recovered, "failed", f.count)
 		f.count = 0
+		clear(f.told)
 	}
 }

@@ -12,7 +12,8 @@ import (
 
 // maxPartial is the number of messages of which a fan-out remembers what
 // succeeded in some of its branches only. Beyond it the oldest is forgotten,
-// and a retry of that one goes to all branches again.
+// and a retry of that one goes to all branches again. A file that is given up
+// is among them until then.
 const maxPartial = 1 << 16
 
 // branch is one of the Sinks that a fan-out calls.
@@ -52,11 +53,11 @@ func (f *fanout) Signal(ctx context.Context, s Signal) error {
 			o[i] = b.sink.Signal(ctx, s)
 		}
 	}
-	return f.settle(s.ID, o)
+	return f.settle(s.ID, o, true)
 }
 
 func (f *fanout) Stream(ctx context.Context, info StreamInfo) (StreamWriter, error) {
-	w := &fanWriter{fanout: f, id: info.ID, outcome: f.recall(info.ID, nil)}
+	w := &fanWriter{fanout: f, id: info.ID, again: info.Replay != nil, outcome: f.recall(info.ID, nil)}
 	for i, b := range f.branches {
 		if !w.outcome.open(i) {
 			continue
@@ -70,7 +71,7 @@ func (f *fanout) Stream(ctx context.Context, info StreamInfo) (StreamWriter, err
 		w.active = append(w.active, activeBranch{i, sw})
 	}
 	if len(w.active) == 0 {
-		if err := f.settle(info.ID, w.outcome); err != nil {
+		if err := w.settle(); err != nil {
 			return nil, err
 		}
 		// Every branch has it from an earlier try: the body goes nowhere.
@@ -96,8 +97,9 @@ func (o outcome) open(i int) bool {
 	return o[i] != nil && !errors.Is(o[i], ErrPermanent) && !errors.Is(o[i], ErrNotTaken)
 }
 
-// settle remembers an outcome for a retry and returns the error it amounts to.
-func (f *fanout) settle(id uint64, o outcome) error {
+// settle returns the error that an outcome amounts to, and remembers it for a
+// retry if there may be one.
+func (f *fanout) settle(id uint64, o outcome, again bool) error {
 	taken, retry := 0, false
 	var failed branchErrors
 	for i, err := range o {
@@ -111,7 +113,7 @@ func (f *fanout) settle(id uint64, o outcome) error {
 		}
 	}
 	f.mu.Lock()
-	if retry && taken+len(failed) > 1 {
+	if again && retry && taken+len(failed) > 1 {
 		f.rememberLocked(id, o)
 	} else {
 		delete(f.partial, id)
@@ -151,6 +153,7 @@ func (f *fanout) forget(id uint64) {
 type fanWriter struct {
 	fanout  *fanout
 	id      uint64
+	again   bool // the body may come once more
 	outcome outcome
 	active  []activeBranch
 }
@@ -159,6 +162,8 @@ type activeBranch struct {
 	index  int
 	writer StreamWriter
 }
+
+func (w *fanWriter) settle() error { return w.fanout.settle(w.id, w.outcome, w.again) }
 
 func (w *fanWriter) Write(p []byte) (int, error) {
 	if len(w.active) == 0 {
@@ -188,7 +193,7 @@ func (w *fanWriter) each(do func(StreamWriter) error) error {
 	}
 	w.active = alive
 	if len(alive) == 0 {
-		return w.fanout.settle(w.id, w.outcome)
+		return w.settle()
 	}
 	return nil
 }
@@ -213,7 +218,7 @@ func (w *fanWriter) ReadFrom(r io.Reader) (int64, error) {
 		a.writer.Abort(err)
 		w.outcome[a.index] = err
 		w.active = nil
-		return n, w.fanout.settle(w.id, w.outcome)
+		return n, w.settle()
 	}
 	return n, err
 }
@@ -237,7 +242,7 @@ func (w *fanWriter) Commit(ctx context.Context) error {
 		w.outcome[a.index] = a.writer.Commit(ctx)
 	}
 	w.active = nil
-	return w.fanout.settle(w.id, w.outcome)
+	return w.settle()
 }
 
 func (w *fanWriter) Abort(cause error) {

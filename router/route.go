@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 )
 
@@ -19,16 +20,14 @@ var signalRetries = []time.Duration{50 * time.Millisecond, 200 * time.Millisecon
 type route struct {
 	filter   Filter
 	sinks    *fanout
-	failures failureLog
+	failures *FailureLog
 }
 
 func newRoute(r Route, sinks []branch, log *slog.Logger) *route {
 	return &route{
-		filter: r.Filter,
-		sinks:  newFanout(sinks),
-		failures: failureLog{
-			log: log.With("route", r.Name), message: "signal lost", recovered: "signals get through again",
-		},
+		filter:   r.Filter,
+		sinks:    newFanout(sinks),
+		failures: NewFailureLog(log.With("route", r.Name), "signal lost", "signals get through again"),
 	}
 }
 
@@ -46,7 +45,7 @@ func (r *route) Signal(ctx context.Context, s Signal) error {
 	}
 	err := r.sinks.Signal(ctx, s)
 	for _, pause := range signalRetries {
-		if err == nil || errors.Is(err, ErrNotTaken) || errors.Is(err, ErrPermanent) {
+		if !passing(err) {
 			break
 		}
 		select {
@@ -57,7 +56,7 @@ func (r *route) Signal(ctx context.Context, s Signal) error {
 	}
 	switch {
 	case err == nil:
-		r.failures.success()
+		r.failures.Success()
 	case errors.Is(err, ErrNotTaken):
 		return err
 	default:
@@ -67,9 +66,18 @@ func (r *route) Signal(ctx context.Context, s Signal) error {
 	return nil
 }
 
+// passing tells whether a failure may pass soon. A destination that is away
+// will not be back so quickly, and other sinks wait meanwhile.
+func passing(err error) bool {
+	if several, ok := err.(branchErrors); ok {
+		return slices.ContainsFunc(several, passing)
+	}
+	return err != nil && !errors.Is(err, ErrNotTaken) && !errors.Is(err, ErrPermanent) && !errors.Is(err, ErrUnavailable)
+}
+
 // lost tells of a signal that no sink will get any more.
 func (r *route) lost(s Signal, err error) {
-	r.failures.failure(err, "source", s.Source, "event", s.FullName(), "kind", s.Kind.String(), "size", len(s.Data))
+	r.failures.Failure("", err, "source", s.Source, "event", s.FullName(), "kind", s.Kind.String(), "size", len(s.Data))
 }
 
 func (r *route) Stream(ctx context.Context, info StreamInfo) (StreamWriter, error) {

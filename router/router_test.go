@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"slices"
 	"strings"
@@ -71,6 +72,29 @@ func TestSignalIsRetriedInTheBranchThatFailed(t *testing.T) {
 		}
 		if good.count() != 1 || flaky.count() != 3 || flaky.got() != "e=" {
 			t.Errorf("good was called %d times, flaky %d times and has %q", good.count(), flaky.count(), flaky.got())
+		}
+	})
+}
+
+// A destination that is away does not hold the others up with retries.
+func TestSignalIsNotRetriedWhereTheDestinationIsAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		away := fmt.Errorf("%w: hub of connection", router.ErrUnavailable)
+		good, down := &recorder{}, &recorder{fail: slices.Repeat([]error{away}, 9)}
+		p := plan(map[string]router.Sink{"good": good, "down": down}, route("r", "good", "down"))
+		began := time.Now() // of the bubble's clock
+		err := deliver(p, router.Options{}, func(next router.Sink) {
+			for range 2 {
+				if err := next.Signal(t.Context(), router.Signal{ID: router.NextID(), Event: "e"}); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(began); took != 0 || good.count() != 2 || down.count() != 2 {
+			t.Errorf("took %v; good was called %d times, down %d times", took, good.count(), down.count())
 		}
 	})
 }
@@ -161,7 +185,9 @@ func TestStreamFailsInOneBranchOnly(t *testing.T) {
 	good, bad := &recorder{}, &recorder{fail: []error{errors.New("full")}}
 	p := plan(map[string]router.Sink{"good": good, "bad": bad}, route("r", "good", "bad"))
 	err := deliver(p, router.Options{}, func(next router.Sink) {
-		info := router.StreamInfo{ID: router.NextID(), Name: "s"}
+		info := router.StreamInfo{ID: router.NextID(), Name: "s", Replay: func() (io.ReadCloser, error) {
+			return io.NopCloser(strings.NewReader("body")), nil
+		}}
 		err := sendStream(next, info, "body")
 		if err == nil || !strings.Contains(err.Error(), `route "r": sink "bad": full`) {
 			t.Errorf("first try gives %v", err)
@@ -416,6 +442,46 @@ func TestTransfersShowProgress(t *testing.T) {
 	if err := r.Run(ctx); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// Progress is told while there is any, and once when there is none.
+func TestTransfersAreLogged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log strings.Builder
+		plain := &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+			if a.Key == slog.TimeKey || a.Key == slog.LevelKey {
+				return slog.Attr{}
+			}
+			return a
+		}}
+		p := plan(map[string]router.Sink{"out": &recorder{}}, route("r", "out"))
+		o := router.Options{Log: slog.New(slog.NewTextHandler(&log, plain)), LogProgress: true}
+		err := deliver(p, o, func(next router.Sink) {
+			w, err := next.Stream(t.Context(), router.StreamInfo{ID: 7, Federation: "f", Event: "e", Name: "s", Size: 2 << 10})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			for _, seconds := range []time.Duration{6, 20, 5} {
+				if _, err := w.Write(make([]byte, 512)); err != nil {
+					t.Error(err)
+				}
+				<-time.After(seconds * time.Second)
+			}
+			w.Abort(errors.New("enough"))
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := `msg="transfer under way" source=in event=f.e stream=s done="512 B of 2.0 KiB" rate="102 B/s"
+msg="transfer under way" source=in event=f.e stream=s done="1.0 KiB of 2.0 KiB" rate="102 B/s"
+msg="transfer stands still" source=in event=f.e stream=s done="1.0 KiB of 2.0 KiB"
+msg="transfer under way" source=in event=f.e stream=s done="1.5 KiB of 2.0 KiB" rate="102 B/s"
+`
+		if log.String() != want {
+			t.Errorf("log:\n%s\nwant:\n%s", &log, want)
+		}
+	})
 }
 
 func TestSplitName(t *testing.T) {

@@ -119,8 +119,12 @@ func copyBody(w io.Writer, r io.Reader) (int64, error) {
 	if rf, ok := w.(io.ReaderFrom); ok {
 		return rf.ReadFrom(r)
 	}
-	return io.CopyBuffer(w, r, make([]byte, copyBuffer))
+	buf := copyBuffers.Get().(*[copyBuffer]byte)
+	defer copyBuffers.Put(buf)
+	return io.CopyBuffer(w, r, buf[:])
 }
+
+var copyBuffers = sync.Pool{New: func() any { return new([copyBuffer]byte) }}
 
 type countingReader struct {
 	r    io.Reader
@@ -133,35 +137,60 @@ func (c countingReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// logProgress logs a line about each slow transfer until stop is called.
+// logProgress logs a line about each slow transfer that goes on, and one about
+// each that does not, until stop is called.
 func (t *Transfers) logProgress(log *slog.Logger) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() {
 		tick := time.NewTicker(progressInterval)
 		defer tick.Stop()
+		var before map[uint64]look
 		for {
 			select {
 			case <-ctx.Done():
 				return
 			case <-tick.C:
+				now := map[uint64]look{}
 				for _, transfer := range t.List() {
 					if transfer.Slow() {
-						transfer.log(log)
+						now[transfer.ID] = transfer.log(log, before[transfer.ID])
 					}
 				}
+				before = now
 			}
 		}
 	})
 	return func() { cancel(); running.Wait() }
 }
 
-func (t Transfer) log(log *slog.Logger) {
+// look is what was seen of a transfer when it was looked at; zero before.
+type look struct {
+	at    time.Time
+	done  int64
+	still bool // nothing had come since the look before
+}
+
+// log tells how a transfer has gone on since the look before.
+func (t Transfer) log(log *slog.Logger, before look) look {
+	now := look{at: time.Now(), done: t.Done}
+	if before.at.IsZero() {
+		before.at = t.Started
+	}
+	now.still = t.Done == before.done
+	if now.still && before.still {
+		return now
+	}
 	done := humanize.IBytes(uint64(t.Done))
 	if t.Size > 0 {
 		done += " of " + humanize.IBytes(uint64(t.Size))
 	}
-	rate := float64(t.Done) / time.Since(t.Started).Seconds()
-	log.Info("transfer under way", "source", t.Source, "event", t.Event, "stream", t.Name,
-		"done", done, "rate", humanize.IBytes(uint64(rate))+"/s")
+	attrs := []any{"source", t.Source, "event", t.Event, "stream", t.Name, "done", done}
+	if now.still {
+		log.Info("transfer stands still", attrs...)
+		return now
+	}
+	rate := float64(t.Done-before.done) / now.at.Sub(before.at).Seconds()
+	log.Info("transfer under way", append(attrs, "rate", humanize.IBytes(uint64(rate))+"/s")...)
+	return now
 }

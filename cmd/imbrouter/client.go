@@ -4,11 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"imbrouter/imb"
+	"imbrouter/imb/wire"
 )
 
 // closeTimeout is how long the last bytes may take to leave.
@@ -29,18 +33,26 @@ func (f *clientFlags) register(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.ownerName, "owner-name", "imbrouter", "owner name to show to the hub")
 }
 
+// session is a command's connection to a hub.
+type session struct {
+	*imb.Client
+	lost atomic.Bool // the connection was lost, whether it is back or not
+}
+
 // connect connects to the hub. When the connection is lost later, the client
 // comes back by itself, and whoever typed the command is told of both.
-func (f *clientFlags) connect(ctx context.Context, cmd *cobra.Command) (*imb.Client, error) {
+func (f *clientFlags) connect(ctx context.Context, cmd *cobra.Command) (*session, error) {
+	var s session
 	connected := false
 	c, err := imb.Connect(ctx, imb.Options{
 		Address: f.hub, Federation: f.federation, OwnerID: f.ownerID, OwnerName: f.ownerName,
 		OnState: func(state imb.State, cause error) {
 			switch {
 			case state == imb.Connecting && connected:
-				fmt.Fprintf(cmd.ErrOrStderr(), "lost the hub %s: %v\n", f.hub, cause)
+				s.lost.Store(true)
+				fmt.Fprintf(cmd.ErrOrStderr(), "%s: %v\n", f.hub, cause)
 			case state == imb.Connected && connected:
-				fmt.Fprintf(cmd.ErrOrStderr(), "the hub %s is back\n", f.hub)
+				fmt.Fprintf(cmd.ErrOrStderr(), "%s: connected to the hub again\n", f.hub)
 			}
 			connected = connected || state == imb.Connected
 		},
@@ -48,7 +60,8 @@ func (f *clientFlags) connect(ctx context.Context, cmd *cobra.Command) (*imb.Cli
 	if err != nil {
 		return nil, unreachableError{err}
 	}
-	return c, nil
+	s.Client = c
+	return &s, nil
 }
 
 // unreachableError is a hub that does not answer.
@@ -56,33 +69,48 @@ type unreachableError struct{ error }
 
 func (e unreachableError) Unwrap() error { return e.error }
 
-// publish connects, lets send use the event, waits until the hub has taken what
-// was sent, and disconnects.
-func (f *clientFlags) publish(cmd *cobra.Command, name string, send func(*imb.Event) error) (err error) {
+// publish connects, lets send use the event, and disconnects. A nil error of
+// send says that the hub has everything. When the hub knows nobody who gets it,
+// there is a warning.
+func (f *clientFlags) publish(cmd *cobra.Command, name string, send func(*session, *imb.Event) error) (err error) {
+	if name == "" {
+		return usage(cmd, errors.New("EVENT is empty"))
+	}
+	if strings.Contains(name, wire.Wildcard) {
+		return usage(cmd, fmt.Errorf("EVENT %q: %q is for patterns of tap; name one event", name, wire.Wildcard))
+	}
 	ctx := cmd.Context()
-	c, err := f.connect(ctx, cmd)
+	s, err := f.connect(ctx, cmd)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, disconnect(ctx, c)) }()
-	event, err := c.Publish(name)
+	defer func() { err = errors.Join(err, disconnect(ctx, s.Client)) }()
+	event, err := s.Publish(name)
 	if err != nil {
 		return err
 	}
-	if err := send(event); err != nil {
+	if err := s.Flush(ctx); err != nil { // so that it is known who subscribes
 		return err
 	}
-	return confirm(ctx, cmd, c, event)
+	alone := !event.HasSubscribers()
+	if err := send(s, event); err != nil {
+		return err
+	}
+	if alone {
+		fmt.Fprintf(cmd.ErrOrStderr(), "warning: sent, but the hub knows no subscriber of %q\n", event.Name())
+	}
+	return nil
 }
 
-// confirm waits until the hub has taken everything that was sent, and warns
-// when it knows nobody who gets it.
-func confirm(ctx context.Context, cmd *cobra.Command, c *imb.Client, event *imb.Event) error {
-	if err := c.Flush(ctx); err != nil {
-		return fmt.Errorf("the hub did not confirm: %w", err)
+// confirm waits until the hub has taken every signal that was sent. What was on
+// its way when the connection was lost it may not have, even if a new one works.
+func (s *session) confirm(ctx context.Context) error {
+	err := s.Flush(ctx)
+	if err == nil && s.lost.Load() {
+		err = imb.ErrDisconnected
 	}
-	if !event.HasSubscribers() {
-		fmt.Fprintf(cmd.ErrOrStderr(), "Nobody subscribes to %s as far as the hub tells.\n", event.Name())
+	if err != nil {
+		return fmt.Errorf("%w; what was sent before is not confirmed", err)
 	}
 	return nil
 }
@@ -92,4 +120,18 @@ func disconnect(ctx context.Context, c *imb.Client) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 	defer cancel()
 	return c.Close(ctx)
+}
+
+// input returns the standard input for a command that reads it to its end. It
+// ends with an error when the command is interrupted, which a read of a terminal
+// or a pipe does not by itself: that read is left to the end of the process.
+func input(cmd *cobra.Command) io.Reader {
+	ctx, stdin := cmd.Context(), cmd.InOrStdin()
+	r, w := io.Pipe()
+	go func() {
+		_, err := io.Copy(w, stdin)
+		w.CloseWithError(err)
+	}()
+	context.AfterFunc(ctx, func() { w.CloseWithError(context.Cause(ctx)) })
+	return r
 }

@@ -265,19 +265,39 @@ func (s *site) start(name string, args ...string) *process {
 // startToFail is start with a fail point, such as "send.tail:2".
 func (s *site) startToFail(name, point string, args ...string) *process {
 	s.t.Helper()
+	cmd := s.command(args...)
+	cmd.Env = append(os.Environ(), failpoint.Variable+"="+point)
+	return s.startCommand(name, cmd)
+}
+
+// command returns the program, to be started in the folder.
+func (s *site) command(args ...string) *exec.Cmd {
+	s.t.Helper()
 	program, err := exec.LookPath("imbrouter")
 	if err != nil {
 		s.t.Fatal(err)
 	}
+	cmd := exec.Command(program, args...)
+	cmd.Dir = s.dir
+	return cmd
+}
+
+// startCommand is start for a command that may have a standard input, output
+// and error of its own: what it does not have goes to the log.
+func (s *site) startCommand(name string, cmd *exec.Cmd) *process {
+	s.t.Helper()
 	log, err := os.CreateTemp(s.dir, name+"-*.log")
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	defer log.Close()
-	p := &process{t: s.t, cmd: exec.Command(program, args...), log: log.Name(), ended: make(chan struct{})}
-	p.cmd.Dir = s.dir
-	p.cmd.Stdout, p.cmd.Stderr = log, log
-	p.cmd.Env = append(os.Environ(), failpoint.Variable+"="+point)
+	if cmd.Stdout == nil {
+		cmd.Stdout = log
+	}
+	if cmd.Stderr == nil {
+		cmd.Stderr = log
+	}
+	p := &process{t: s.t, cmd: cmd, log: log.Name(), ended: make(chan struct{})}
 	if err := p.cmd.Start(); err != nil {
 		s.t.Fatal(err)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strconv"
 
 	"github.com/spf13/cobra"
 
@@ -29,6 +30,10 @@ listens on this machine only, unless --listen says otherwise.`,
 			if err != nil {
 				return err
 			}
+			if err := checkHub(listen, options); err != nil {
+				return usage(cmd, err)
+			}
+			outliveLogReader()
 			options.Log = log
 			return serveHub(cmd.Context(), listen, options)
 		},
@@ -40,6 +45,24 @@ listens on this machine only, unless --listen says otherwise.`,
 	cmd.Flags().IntVar(&options.MaxConnections, "max-connections", 0, "connections at once (default 2048)")
 	cmd.Flags().BoolVar(&options.AllowControl, "allow-control", false, "let clients end the sessions of others")
 	return cmd
+}
+
+// checkHub finds what is wrong with the command line. A limit of 0 is the
+// hub's default.
+func checkHub(listen string, o hub.Options) error {
+	_, port, err := net.SplitHostPort(listen)
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
+	switch {
+	case err != nil:
+		return fmt.Errorf("--listen %q: want an address and a port, such as 127.0.0.1:4000, or 0.0.0.0:4000 for every network", listen)
+	case o.MaxConnections < 0:
+		return fmt.Errorf("--max-connections %d is negative", o.MaxConnections)
+	case o.SlowConsumerTimeout < 0:
+		return fmt.Errorf("--slow-consumer-timeout %v is negative", o.SlowConsumerTimeout)
+	}
+	return nil
 }
 
 func serveHub(ctx context.Context, listen string, o hub.Options) error {

@@ -5,6 +5,8 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"os/signal"
+	"syscall"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -30,6 +32,7 @@ func (f *logFlags) logger(cmd *cobra.Command, w io.Writer) (*slog.Logger, error)
 	o := &slog.HandlerOptions{Level: level}
 	switch f.format {
 	case "json":
+		o.ReplaceAttr = durationText
 		return slog.New(slog.NewJSONHandler(w, o)), nil
 	case "text":
 		o.ReplaceAttr = shortTime
@@ -49,6 +52,19 @@ func shortTime(groups []string, a slog.Attr) slog.Attr {
 	}
 	return slog.String(slog.TimeKey, a.Value.Time().Format("2006-01-02T15:04:05.000"))
 }
+
+// durationText writes a duration as the text form does, "1.5s", where JSON would
+// have a number of nanoseconds.
+func durationText(_ []string, a slog.Attr) slog.Attr {
+	if a.Value.Kind() == slog.KindDuration {
+		a.Value = slog.StringValue(a.Value.Duration().String())
+	}
+	return a
+}
+
+// outliveLogReader is for services: without it a write to standard error whose
+// reader is gone, such as a journal that restarts, would end the process.
+func outliveLogReader() { signal.Ignore(syscall.SIGPIPE) }
 
 // isTerminal tells whether w is a terminal, where a person looks on.
 func isTerminal(w io.Writer) bool {

@@ -23,7 +23,7 @@ import (
 const (
 	exitFailure     = 1
 	exitUsage       = 2
-	exitUnreachable = 69 // EX_UNAVAILABLE: no hub answers
+	exitUnreachable = 69 // EX_UNAVAILABLE: no hub answers, or it was lost before it confirmed
 	exitConfig      = 78 // EX_CONFIG: the configuration is wrong
 )
 
@@ -40,9 +40,13 @@ func execute(ctx context.Context, args []string, stdin io.Reader, stdout, stderr
 	root := rootCommand()
 	root.SetArgs(args)
 	root.SetIn(stdin)
-	root.SetOut(stdout)
+	out := &output{Writer: stdout}
+	root.SetOut(out)
 	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
+	if err == nil {
+		err = out.err
+	}
 	if err == nil {
 		return 0
 	}
@@ -61,6 +65,21 @@ func execute(ctx context.Context, args []string, stdin io.Reader, stdout, stderr
 		return exitUnreachable
 	}
 	return exitFailure
+}
+
+// output is the standard output. It remembers that it could not be written, so
+// that a command that goes on to its end need not ask.
+type output struct {
+	io.Writer
+	err error // the first
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	n, err := o.Writer.Write(p)
+	if err != nil && o.err == nil {
+		o.err = fmt.Errorf("write to standard output: %w", err)
+	}
+	return n, err
 }
 
 // usageError is a command line that makes no sense.

@@ -39,13 +39,28 @@ func (b *progressBars) Write(p []byte) (int, error) {
 
 func (b *progressBars) close() { b.progress.Wait() }
 
-// add draws a bar. A size below 0 is unknown.
-func (b *progressBars) add(name string, size int64) *mpb.Bar {
-	return b.progress.AddBar(max(size, 0),
-		mpb.BarRemoveOnComplete(),
-		mpb.PrependDecorators(decor.Name(name+"  ", decor.WCSyncSpaceR), decor.Counters(decor.SizeB1024(0), "% .1f / % .1f")),
-		mpb.AppendDecorators(decor.Percentage(decor.WC{W: 5}), decor.AverageSpeed(decor.SizeB1024(0), "  % .1f")),
+// add draws a bar; of a transfer whose size is unknown, below 0, the bytes and
+// their rate alone.
+func (b *progressBars) add(label string, size int64) *mpb.Bar {
+	name := decor.Name(label+"  ", decor.WCSyncSpaceR)
+	speed := decor.AverageSpeed(decor.SizeB1024(0), "  % .1f")
+	if size < 0 {
+		return b.progress.New(0, mpb.NopStyle(), mpb.BarRemoveOnComplete(),
+			mpb.PrependDecorators(name, decor.Current(decor.SizeB1024(0), "% .1f"), speed))
+	}
+	return b.progress.AddBar(size, mpb.BarRemoveOnComplete(),
+		mpb.PrependDecorators(name, decor.Counters(decor.SizeB1024(0), "% .1f / % .1f")),
+		mpb.AppendDecorators(decor.Percentage(decor.WC{W: 5}), speed),
 	)
+}
+
+// transferLabel names a transfer. One from a folder has no event yet: the sinks
+// choose it.
+func transferLabel(t router.Transfer) string {
+	if t.Event == "" {
+		return fmt.Sprintf("sending %q from %s", t.Name, t.Source)
+	}
+	return fmt.Sprintf("receiving %q on %q", t.Name, t.Event)
 }
 
 // follow draws what is in transit in r until stop is called.
@@ -82,11 +97,8 @@ func (b *progressBars) update(bars map[uint64]*mpb.Bar, transfers []router.Trans
 		alive[t.ID] = true
 		bar, ok := bars[t.ID]
 		if !ok {
-			bar = b.add(fmt.Sprintf("%q %q", t.Event, t.Name), t.Size)
+			bar = b.add(transferLabel(t), t.Size)
 			bars[t.ID] = bar
-		}
-		if t.Size < 0 {
-			bar.SetTotal(t.Done+1, false)
 		}
 		bar.SetCurrent(t.Done)
 	}

@@ -45,6 +45,7 @@ func run(cmd *cobra.Command, path string, logs *logFlags) error {
 	if err != nil {
 		return err
 	}
+	outliveLogReader()
 	stderr := cmd.ErrOrStderr()
 	var bars *progressBars
 	if logs.format == "text" && isTerminal(stderr) {

@@ -1,13 +1,14 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
@@ -21,8 +22,10 @@ func sendCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "send EVENT FILE...",
 		Short: "Send files as streams",
-		Long: `Send files as streams, one after the other, and end when the hub has taken them.
-"-" is standard input. A stream's name is the file's name without its folder.`,
+		Long: `Send files as streams, one after the other; a file is sent when the hub has
+taken all of it. At the first that fails it ends, and says which of the files
+the hub has. "-" is standard input. A stream's name is the file's name without
+its folder.`,
 		Example: `  imbrouter send demo.files report.csv map.png
   tar c results | imbrouter send demo.files - --name results.tar`,
 		Args: withUsage(cobra.MinimumNArgs(2)),
@@ -30,13 +33,8 @@ func sendCommand() *cobra.Command {
 			if name != "" && len(args) > 2 {
 				return usage(cmd, errors.New("--name goes with one file"))
 			}
-			return client.publish(cmd, args[0], func(event *imb.Event) error {
-				for _, path := range args[1:] {
-					if err := sendFile(cmd.Context(), cmd, event, path, name); err != nil {
-						return err
-					}
-				}
-				return nil
+			return client.publish(cmd, args[0], func(_ *session, event *imb.Event) error {
+				return sendFiles(cmd, event, args[1:], name)
 			})
 		},
 	}
@@ -45,7 +43,33 @@ func sendCommand() *cobra.Command {
 	return cmd
 }
 
-func sendFile(ctx context.Context, cmd *cobra.Command, event *imb.Event, path, name string) error {
+// sendFiles sends files until one fails. The error tells what became of each.
+func sendFiles(cmd *cobra.Command, event *imb.Event, paths []string, name string) error {
+	for i, path := range paths {
+		err := sendFile(cmd, event, path, name)
+		if err != nil && len(paths) > 1 {
+			err = fmt.Errorf("%w\nconfirmed: %s; not confirmed: %s", err, list(paths[:i]), list(paths[i:]))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func list(names []string) string {
+	if len(names) == 0 {
+		return "none"
+	}
+	quoted := make([]string, len(names))
+	for i, name := range names {
+		quoted[i] = strconv.Quote(name)
+	}
+	return strings.Join(quoted, ", ")
+}
+
+// sendFile sends a file and returns when the hub has it.
+func sendFile(cmd *cobra.Command, event *imb.Event, path, name string) error {
 	body, size, err := openBody(cmd, path)
 	if err != nil {
 		return err
@@ -57,29 +81,47 @@ func sendFile(ctx context.Context, cmd *cobra.Command, event *imb.Event, path, n
 			name = "stdin"
 		}
 	}
-	stderr := cmd.ErrOrStderr()
-	var r io.Reader = body
-	if isTerminal(stderr) {
-		bars := newProgressBars(stderr)
-		bar := bars.add(name, size)
-		defer bars.close()
-		defer bar.Abort(true)
-		if r, err = bar.ProxyReader(body); err != nil {
-			return err
-		}
-	}
-	n, err := event.SendStream(ctx, name, r, imb.StreamOptions{})
+	n, err := sendBody(cmd, event, name, body, size)
 	if err != nil {
 		return fmt.Errorf("send %q: %w", path, err)
 	}
-	fmt.Fprintf(stderr, "sent %q on %s, %s\n", name, event.Name(), humanize.IBytes(uint64(n)))
+	fmt.Fprintf(cmd.ErrOrStderr(), "file sent: %q on %q, %s\n", name, event.Name(), humanize.IBytes(uint64(n)))
 	return nil
+}
+
+// sendBody sends a stream, with a bar on a terminal, and returns its size when
+// the hub has all of it.
+func sendBody(cmd *cobra.Command, event *imb.Event, name string, body io.Reader, size int64) (int64, error) {
+	if stderr := cmd.ErrOrStderr(); isTerminal(stderr) {
+		bars := newProgressBars(stderr)
+		bar := bars.add(fmt.Sprintf("sending %q on %q", name, event.Name()), size)
+		defer bars.close()
+		defer bar.Abort(true)
+		var err error
+		if body, err = bar.ProxyReader(body); err != nil {
+			return 0, err
+		}
+	}
+	ctx := cmd.Context()
+	stream, err := event.OpenStream(ctx, name, imb.StreamOptions{})
+	if err != nil {
+		return 0, err
+	}
+	defer stream.Abort() // does nothing after Close
+	n, err := stream.ReadFrom(body)
+	if err != nil {
+		return n, err
+	}
+	if err := stream.Close(ctx); err != nil {
+		return n, err
+	}
+	return n, stream.Flush(ctx)
 }
 
 // openBody opens a file, or standard input for "-". A size below 0 is unknown.
 func openBody(cmd *cobra.Command, path string) (body io.ReadCloser, size int64, err error) {
 	if path == "-" {
-		return io.NopCloser(cmd.InOrStdin()), -1, nil
+		return io.NopCloser(input(cmd)), -1, nil
 	}
 	f, err := os.Open(path)
 	if err != nil {

@@ -2,8 +2,11 @@ package main
 
 import (
 	"bufio"
+	"errors"
+	"fmt"
 	"io"
 
+	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
 	"imbrouter/imb"
@@ -26,14 +29,17 @@ TEXT every line of standard input is a signal.`,
 			if priority {
 				flags = wire.Priority
 			}
-			return client.publish(cmd, args[0], func(event *imb.Event) error {
+			return client.publish(cmd, args[0], func(s *session, event *imb.Event) error {
 				send := func(text string) error {
 					return event.Send(cmd.Context(), imb.Message{Kind: wire.NormalEvent, Flags: flags, Data: wire.AppendString(nil, text)})
 				}
+				var err error
 				if args[1] == "-" {
-					return eachLine(cmd.InOrStdin(), send)
+					err = eachLine(input(cmd), send)
+				} else {
+					err = send(args[1])
 				}
-				return send(args[1])
+				return errors.Join(err, s.confirm(cmd.Context())) // also what came before a line that failed
 			})
 		},
 	}
@@ -42,13 +48,25 @@ TEXT every line of standard input is a signal.`,
 	return cmd
 }
 
+// maxText is the longest text that a signal can hold, in bytes.
+const maxText = wire.MaxEventData - 4
+
+// eachLine calls do with each line of r until one fails.
 func eachLine(r io.Reader, do func(string) error) error {
 	lines := bufio.NewScanner(r)
-	lines.Buffer(nil, wire.MaxEventData)
-	for lines.Scan() {
+	lines.Buffer(nil, maxText+len("\r\n"))
+	n := 1
+	for ; lines.Scan(); n++ {
 		if err := do(lines.Text()); err != nil {
-			return err
+			return fmt.Errorf("line %d of standard input: %w", n, err)
 		}
 	}
-	return lines.Err()
+	err := lines.Err()
+	if errors.Is(err, bufio.ErrTooLong) {
+		err = fmt.Errorf("longer than %s, which no signal can hold; the lines before it are sent", humanize.IBytes(maxText))
+	}
+	if err != nil {
+		return fmt.Errorf("line %d of standard input: %w", n, err)
+	}
+	return nil
 }

@@ -4,6 +4,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"syscall"
 	"testing"
 	"time"
@@ -85,6 +86,38 @@ func TestStopDuringASend(t *testing.T) {
 				t.Errorf("exit code %d, want 0", code)
 			}
 		})
+	}
+}
+
+// Ctrl-C ends a command that waits for its input, as it does at a terminal.
+func TestInterruptWhileInputIsRead(t *testing.T) {
+	t.Parallel()
+	addr, _ := imbtest.StartHub(t, hub.Options{})
+	subscriber := connect(t, addr)
+	event := subscriber.Event("any")
+	begun := make(chan struct{}, 2)
+	event.HandleAll(func(imb.Message) { begun <- struct{}{} })
+	event.HandleStreams(func(imb.IncomingStream) imb.StreamReceiver { begun <- struct{}{}; return nil })
+	if err := event.Subscribe(); err != nil {
+		t.Fatal(err)
+	}
+	if err := subscriber.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s := newSite(t)
+	for _, name := range []string{"signal", "send"} {
+		cmd := s.command(name, "--hub", addr, "demo.any", "-")
+		input, err := cmd.StdinPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := s.startCommand(name, cmd)
+		io.WriteString(input, "one\n")
+		<-begun
+		p.signal(syscall.SIGINT)
+		if code := p.awaitEnd(); code != exitFailure {
+			t.Errorf("%s: exit code %d, want %d", name, code, exitFailure)
+		}
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -28,6 +29,14 @@ and when it ends; its bytes are counted only.`,
   imbrouter tap --json demo.alarms | jq .text`,
 		Args: withUsage(cobra.MinimumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if count < 0 {
+				return usage(cmd, fmt.Errorf("--count %d is negative; 0 never stops", count))
+			}
+			for _, pattern := range args {
+				if err := checkPattern(pattern); err != nil {
+					return usage(cmd, err)
+				}
+			}
 			ctx, stop := context.WithCancel(cmd.Context())
 			defer stop()
 			c, err := client.connect(ctx, cmd)
@@ -36,18 +45,18 @@ and when it ends; its bytes are counted only.`,
 			}
 			t := &tap{out: cmd.OutOrStdout(), json: asJSON, left: count, stop: stop}
 			for _, pattern := range args {
-				event, err := c.Subscribe(pattern)
-				if err != nil {
-					return err
-				}
+				event := c.Event(pattern)
 				event.HandleAll(t.signal)
 				event.HandleStreams(t.stream)
+				if err := event.Subscribe(); err != nil {
+					return err
+				}
 			}
 			if err := c.Flush(ctx); err == nil {
 				fmt.Fprintln(cmd.ErrOrStderr(), "listening; Ctrl-C stops")
 			}
 			<-ctx.Done()
-			return disconnect(ctx, c)
+			return disconnect(ctx, c.Client)
 		},
 	}
 	client.register(cmd)
@@ -56,26 +65,45 @@ and when it ends; its bytes are counted only.`,
 	return cmd
 }
 
+func checkPattern(pattern string) error {
+	switch prefix := strings.TrimSuffix(pattern, wire.Wildcard); {
+	case pattern == "":
+		return fmt.Errorf("PATTERN is empty; %q stands for every event", wire.Wildcard)
+	case strings.Contains(prefix, wire.Wildcard):
+		return fmt.Errorf("PATTERN %q: %q can only stand at the end", pattern, wire.Wildcard)
+	}
+	return nil
+}
+
 // tap prints lines. The client calls it from one goroutine.
 type tap struct {
 	out  io.Writer
 	json bool
-	left int // lines until it stops; 0 from the start: never
+	left int // lines until it stops; 0: never; below 0: it has
 	stop context.CancelFunc
 }
 
-// tapLine is one line, as --json prints it.
+// tapLine is one line, as --json prints it. What a line's kind does not have is
+// left out; what it has, and is empty, is not.
 type tapLine struct {
-	Time     time.Time `json:"time"`
-	Event    string    `json:"event"`
-	Kind     string    `json:"kind"`
-	Text     string    `json:"text,omitempty"`   // of a normal event
-	Stream   string    `json:"stream,omitempty"` // name of a stream
-	Size     int64     `json:"size"`             // bytes of the data, or of the stream so far
-	Tick     int32     `json:"tick,omitempty"`
-	Priority bool      `json:"priority,omitempty"`
-	Error    string    `json:"error,omitempty"` // why a stream was cut off
+	Time  time.Time `json:"time"`
+	Event string    `json:"event"`
+	Kind  string    `json:"kind"`
+	Text  *string   `json:"text,omitempty"` // of a normal event
+	*tapChange
+	Stream   *string `json:"stream,omitempty"` // name of a stream
+	Size     int64   `json:"size"`             // bytes of the data, or of the stream so far
+	Tick     int32   `json:"tick,omitempty"`
+	Priority bool    `json:"priority,omitempty"`
+	Error    string  `json:"error,omitempty"` // why a stream was cut off
 	shown    string
+}
+
+// tapChange is the data of a changeObject.
+type tapChange struct {
+	Action    string `json:"action"`
+	ObjectID  int32  `json:"object_id"`
+	Attribute string `json:"attribute"`
 }
 
 func (t *tap) print(l tapLine) {
@@ -83,18 +111,17 @@ func (t *tap) print(l tapLine) {
 		return
 	}
 	l.Time = time.Now()
+	var err error
 	if t.json {
-		text, err := json.Marshal(l)
-		if err == nil {
-			fmt.Fprintf(t.out, "%s\n", text)
-		}
+		err = json.NewEncoder(t.out).Encode(l)
 	} else {
-		fmt.Fprintf(t.out, "%s %s %s %s\n", l.Time.Format("15:04:05.000"), printable(l.Event), l.Kind, l.shown)
+		_, err = fmt.Fprintf(t.out, "%s %s %s %s\n", l.Time.Format("15:04:05.000"), printable(l.Event), l.Kind, l.shown)
 	}
-	if t.left == 1 {
+	switch {
+	case err != nil || t.left == 1:
 		t.left = -1
 		t.stop()
-	} else if t.left > 1 {
+	case t.left > 1:
 		t.left--
 	}
 }
@@ -112,16 +139,22 @@ func (t *tap) signal(m imb.Message) {
 		Event: m.Name, Kind: m.Kind.String(), Size: int64(len(m.Data)), Tick: m.Tick,
 		Priority: m.Flags&wire.Priority != 0, shown: wire.Describe(m.Kind, m.Data),
 	}
-	if m.Kind == wire.NormalEvent {
-		text, _ := wire.NormalText(m.Data)
-		l.Text = string(text)
+	switch m.Kind {
+	case wire.NormalEvent:
+		if text, ok := wire.NormalText(m.Data); ok {
+			l.Text = new(string(text))
+		}
+	case wire.ChangeObject, wire.ChangeObjectWithData:
+		if c, _, err := wire.ParseChangeObject(m.Data); err == nil {
+			l.tapChange = &tapChange{Action: c.Action.String(), ObjectID: c.ObjectID, Attribute: c.Attribute}
+		}
 	}
 	t.print(l)
 }
 
 func (t *tap) stream(in imb.IncomingStream) imb.StreamReceiver {
 	t.print(tapLine{
-		Event: in.Name, Kind: "stream", Stream: in.StreamName, Tick: in.Tick, shown: fmt.Sprintf("%q begins", in.StreamName),
+		Event: in.Name, Kind: "stream", Stream: &in.StreamName, Tick: in.Tick, shown: fmt.Sprintf("%q begins", in.StreamName),
 	})
 	return &tapStream{tap: t, in: in}
 }
@@ -139,7 +172,7 @@ func (s *tapStream) Write(p []byte) (int, error) {
 
 func (s *tapStream) End(err error) {
 	l := tapLine{
-		Event: s.in.Name, Kind: "stream_end", Stream: s.in.StreamName, Tick: s.in.Tick, Size: s.size,
+		Event: s.in.Name, Kind: "stream_end", Stream: &s.in.StreamName, Tick: s.in.Tick, Size: s.size,
 		shown: fmt.Sprintf("%q, %d bytes", s.in.StreamName, s.size),
 	}
 	if err != nil {

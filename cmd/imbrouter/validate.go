@@ -30,10 +30,10 @@ file or socket is touched. The exit code is 0 when all are valid, 78 otherwise.`
 					return err
 				default:
 					for _, w := range cfg.Warnings {
-						fmt.Fprintln(cmd.ErrOrStderr(), w)
+						fmt.Fprintln(cmd.ErrOrStderr(), "warning:", w)
 					}
-					fmt.Fprintf(cmd.OutOrStdout(), "%s: valid: %d sources, %d sinks, %d routes\n",
-						path, len(cfg.Sources), len(cfg.Sinks), len(cfg.Routes))
+					fmt.Fprintf(cmd.OutOrStdout(), "%s: valid: %s, %s, %s\n", path,
+						count(len(cfg.Sources), "source"), count(len(cfg.Sinks), "sink"), count(len(cfg.Routes), "route"))
 				}
 			}
 			if len(all) > 0 {
@@ -42,4 +42,12 @@ file or socket is touched. The exit code is 0 when all are valid, 78 otherwise.`
 			return nil
 		},
 	}
+}
+
+// count says how many there are of a thing.
+func count(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
 }

@@ -1,9 +1,9 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
 
 	"github.com/BurntSushi/toml"
@@ -87,16 +87,21 @@ func (c *Check) OneOf(key, value string, allowed ...string) {
 	}
 }
 
-// Path returns the absolute path of one that is relative to the folder of the
-// file. The empty path stays empty.
-func (c *Check) Path(path string) string { return c.config.abs(path) }
-
-func (c *Config) abs(path string) string {
-	path = filepath.FromSlash(path)
-	if path == "" || filepath.IsAbs(path) {
-		return path
+// Range reports a value that is not within bounds.
+func Range[T cmp.Ordered](c *Check, key string, value, least, most T) {
+	if value < least || value > most {
+		c.Errorf(key, "must be from %v to %v", least, most)
 	}
-	return filepath.Join(c.Dir, path)
+}
+
+// Warnf notes what works but is hardly meant, at the place of a key's value.
+func (c *Check) Warnf(key, format string, args ...any) {
+	c.document.warn(c.place(key).value, "%s: %s", key, fmt.Sprintf(format, args...))
+}
+
+// ItemWarnf is Warnf for item i, from 0, of a list.
+func (c *Check) ItemWarnf(key string, i int, format string, args ...any) {
+	c.document.warn(c.item(key, i), "%s: %s", key, fmt.Sprintf(format, args...))
 }
 
 // Connection returns the name of the connection that a part uses: the one that
@@ -156,8 +161,11 @@ func (d *document) expression(path []string, e *filter.Error) {
 		column = fmt.Sprintf(", at column %d of the expression", e.Column)
 	}
 	hint := ""
-	if e.Name != "" {
-		hint = suggest(e.Name, filter.Fields(), "fields")
+	if e.Hint != "" {
+		hint = "; " + e.Hint
+	}
+	if e.Name != "" && (e.Hint == "" || nearest(e.Name, filter.Fields()) != "") {
+		hint += suggest(e.Name, filter.Fields(), "fields")
 	}
 	d.problem(offset, "%s: %s%s%s", path[len(path)-1], e.Msg, column, hint)
 }

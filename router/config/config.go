@@ -34,6 +34,13 @@
 // Paths are relative to the folder of the file. Durations and sizes are text
 // with a unit: "500ms", "10GiB".
 //
+// # Folders
+//
+// A folder belongs to one source: two that send the same file, or one that
+// sends what another has moved out of its way, are a problem. So are two sinks
+// that write to one folder, which each takes for its own. A folder may be of a
+// sink and of a source, when that makes no loop.
+//
 // # Loops
 //
 // A hub hands an event to everyone who subscribes, the sender included, and a
@@ -43,6 +50,7 @@
 // one message would go round in it for ever. What an expression computes, and
 // what a wildcard stands for, counts as any name; `when` is not looked at. A
 // source with IgnoreRelayed breaks the edges from pairs whose source is a hub.
+// Names and addresses of this machine are one hub where the port is the same.
 package config
 
 import (
@@ -117,7 +125,8 @@ func Parse(path string, text []byte, kinds Kinds) (*Config, error) {
 		sortProblems(l.problems)
 		return nil, Errors(l.problems)
 	}
-	sortProblems(l.config.Warnings)
+	sortProblems(l.warnings)
+	l.config.Warnings = l.warnings
 	return l.config, nil
 }
 
@@ -140,6 +149,7 @@ func (l *loader) load(kinds Kinds) {
 	l.router()
 	l.sources = parts(l, "sources", kinds.Sources, l.config.Sources)
 	l.sinks = parts(l, "sinks", kinds.Sinks, l.config.Sinks)
+	l.folders()
 	routes := l.routes()
 	l.unused(routes)
 	l.loops(routes)

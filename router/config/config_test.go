@@ -3,6 +3,8 @@ package config_test
 import (
 	"errors"
 	"flag"
+	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -35,20 +37,7 @@ func TestErrors(t *testing.T) {
 			if !errors.As(err, &errs) || cfg != nil {
 				t.Fatalf("%v, %v", cfg, err)
 			}
-			got := err.Error() + "\n"
-			golden := strings.TrimSuffix(file, ".toml") + ".golden"
-			if *update {
-				if err := os.WriteFile(golden, []byte(got), 0o666); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(golden)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(string(want), got); diff != "" {
-				t.Errorf("(-want +got)\n%s", diff)
-			}
+			compare(t, file, err.Error()+"\n")
 		})
 	}
 }
@@ -174,7 +163,11 @@ func TestStateDirectory(t *testing.T) {
 }
 
 func TestSameHub(t *testing.T) {
-	for _, test := range []struct{ listen, address, want string }{
+	hostname, err := os.Hostname()
+	if err != nil {
+		t.Fatal(err)
+	}
+	tests := []struct{ listen, address, want string }{
 		{"", "", "127.0.0.1:4000"},
 		{"", "localhost", "127.0.0.1:4000"},
 		{"", "LOCALHOST.:4000", "127.0.0.1:4000"},
@@ -192,7 +185,30 @@ func TestSameHub(t *testing.T) {
 		{"10.0.0.1:4000", "10.0.0.1", "internal"},
 		{"10.0.0.1:4000", "localhost", "127.0.0.1:4000"},
 		{"localhost:0", "localhost", "127.0.0.1:4000"},
-	} {
+		{"0.0.0.0:4000", "::1", "internal"},
+		{"0.0.0.0:4000", "127.8.8.8", "internal"},
+		{"0.0.0.0:4001", "localhost", "127.0.0.1:4000"},
+		{":4000", "0.0.0.0", "internal"},
+		{":4000", hostname, "internal"},
+		{":4000", strings.ToUpper(hostname) + ".", "internal"},
+		{"127.0.0.1:4000", "10.0.0.1", "10.0.0.1:4000"},
+		{"", hostname, "127.0.0.1:4000"},
+	}
+	// Addresses of this machine, as far as it has others than loopback.
+	addresses, err := net.InterfaceAddrs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range addresses {
+		if own := a.(*net.IPNet).IP; !own.IsLoopback() {
+			tests = append(tests,
+				struct{ listen, address, want string }{"0.0.0.0:4000", own.String(), "internal"},
+				struct{ listen, address, want string }{"[::]:4000", net.JoinHostPort(own.String(), "4000"), "internal"},
+				struct{ listen, address, want string }{"127.0.0.1:4000", own.String(), "127.0.0.1:4000"},
+				struct{ listen, address, want string }{"", own.String(), "127.0.0.1:4000"})
+		}
+	}
+	for _, test := range tests {
 		text := "[connections.x]\naddress = \"" + test.address + "\"\n[hub]\nlisten = \"" + test.listen + "\""
 		if test.listen == "" {
 			text = strings.Split(text, "[hub]")[0] + `
@@ -234,24 +250,32 @@ func TestUnreadable(t *testing.T) {
 	}
 }
 
+// TestWarnings compares what is told about valid files with the files beside
+// them.
 func TestWarnings(t *testing.T) {
-	cfg := load(t, "testdata/valid/warnings.toml")
-	var got []string
-	for _, w := range cfg.Warnings {
-		got = append(got, w.String())
+	for _, file := range []string{"testdata/valid/warnings.toml", "testdata/valid/relays.toml"} {
+		var got strings.Builder
+		for _, w := range load(t, file).Warnings {
+			fmt.Fprintln(&got, w)
+		}
+		compare(t, file, got.String())
 	}
-	want := []string{
-		"testdata/valid/warnings.toml:8:1: [sources.idle] is in no route\n" +
-			"    8 | [sources.idle]\n" +
-			"      | ^",
-		"testdata/valid/warnings.toml:16:1: [sinks.print] is in no route\n" +
-			"   16 | [sinks.print]\n" +
-			"      | ^",
-		"testdata/valid/warnings.toml:22:5: sink \"hub\" publishes everything as \"demo.files\", whatever event is set here; remove one of the two\n" +
-			"   22 | set.event = '\"pictures\"'\n" +
-			"      |     ^",
+}
+
+// compare compares what is told about a file with the golden file beside it.
+func compare(t *testing.T, file, got string) {
+	t.Helper()
+	golden := strings.TrimSuffix(file, ".toml") + ".golden"
+	if *update {
+		if err := os.WriteFile(golden, []byte(got), 0o666); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
 }

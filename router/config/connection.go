@@ -3,7 +3,6 @@ package config
 import (
 	"net"
 	"strconv"
-	"strings"
 
 	"imbrouter/imb/wire"
 )
@@ -52,11 +51,8 @@ func (l *loader) connections() {
 
 // resolve finds out where a connection goes.
 func (l *loader) resolve(c *Connection, check *Check) {
-	switch f := c.Federation; {
-	case strings.HasPrefix(f, ".") || strings.HasSuffix(f, "."):
-		check.Errorf("federation", "%q must not begin or end with a dot: the one before the event's name is put there", f)
-	case strings.Contains(f, wire.Wildcard):
-		check.Errorf("federation", "%q must not contain %q", f, wire.Wildcard)
+	if fault := federationFault(c.Federation); fault != "" {
+		check.Errorf("federation", "%s", fault)
 	}
 	own := l.config.Hub
 	if c.Address == "" && own != nil {
@@ -72,35 +68,12 @@ func (l *loader) resolve(c *Connection, check *Check) {
 		return
 	}
 	c.Address = net.JoinHostPort(host, strconv.Itoa(port))
-	c.hub = net.JoinHostPort(sameHost(host), strconv.Itoa(port))
-	if own == nil {
-		return
-	}
-	if ownHost, ownPort, err := splitAddress(own.Listen, -1); err == nil && ownPort == port {
-		if everywhere := sameHost(ownHost) == ""; sameHost(ownHost) == sameHost(host) ||
-			everywhere && sameHost(host) == loopback {
-			c.hub = internalHub
-		}
-	}
-}
-
-const loopback = "127.0.0.1"
-
-// sameHost returns the same text for names of the same host that can be told
-// without asking a server; "" for every address of this machine.
-func sameHost(host string) string {
-	host = strings.ToLower(strings.TrimSuffix(host, "."))
-	if host == "localhost" {
-		return loopback
-	}
-	switch ip := net.ParseIP(host); {
-	case ip == nil:
-		return host
-	case ip.IsLoopback():
-		return loopback
-	case ip.IsUnspecified():
-		return ""
+	switch {
+	case own != nil && own.listensAt(host, port):
+		c.hub = internalHub
+	case isThisMachine(host):
+		c.hub = net.JoinHostPort(loopback, strconv.Itoa(port))
 	default:
-		return ip.String()
+		c.hub = net.JoinHostPort(sameHost(host), strconv.Itoa(port))
 	}
 }

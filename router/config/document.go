@@ -16,6 +16,7 @@ type document struct {
 	root     map[string]any
 	places   map[string]place // by toml.Key.String
 	problems []Problem
+	warnings []Problem
 	unread   map[string]bool // keys whose value is of a wrong type, likewise
 }
 
@@ -132,6 +133,11 @@ func (d *document) placeOf(path ...string) place {
 // problem notes what is wrong at an offset of the text.
 func (d *document) problem(offset int, format string, args ...any) {
 	d.problems = append(d.problems, d.problemAt(offset, format, args...))
+}
+
+// warn notes what works but is hardly meant.
+func (d *document) warn(offset int, format string, args ...any) {
+	d.warnings = append(d.warnings, d.problemAt(offset, format, args...))
 }
 
 // inside returns the offset of the byte with that number in a string, whose

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
 	"net"
@@ -38,8 +39,14 @@ func (h *Hub) Options(log *slog.Logger) hub.Options {
 	}
 }
 
-// minQueue is the smallest queue of a hub's connection.
-const minQueue = 64 << 10
+// Bounds of a queue in memory, of a hub's connection or of a source or sink.
+const (
+	MinQueue Size = 64 << 10
+	MaxQueue Size = 1 << 30
+)
+
+// maxNumber is the largest number of things, each of which takes some memory.
+const maxNumber = 10_000_000
 
 func (l *loader) hub() {
 	table := l.table(l.root, "hub")
@@ -53,23 +60,30 @@ func (l *loader) hub() {
 	if _, _, err := splitAddress(h.Listen, -1); err != nil {
 		c.Errorf("listen", "%v; write an address and a port, such as \"127.0.0.1:4000\"", err)
 	}
-	for _, limit := range []struct {
-		key          string
-		value, least int64
-		written      string
-	}{
-		{"max_connections", int64(h.MaxConnections), 1, "1"},
-		{"max_events", int64(h.MaxEvents), 1, "1"},
-		{"queue", int64(h.Queue), minQueue, Size(minQueue).String()},
-		{"slow_consumer_timeout", int64(h.SlowConsumerTimeout), int64(time.Millisecond), "1ms"},
-		{"max_streams", int64(h.MaxStreams), 1, "1"},
-		{"max_variables", int64(h.MaxVariables), 1, "1"},
-		{"max_variable_bytes", int64(h.MaxVariableBytes), 1, "1B"},
-	} {
-		if c.Defined(limit.key) && limit.value < limit.least {
-			c.Errorf(limit.key, "must be at least %s", limit.written)
-		}
+	// Of a limit that was left out, the hub knows the default.
+	limit(c, "max_connections", h.MaxConnections, 1, 1_000_000)
+	limit(c, "max_events", h.MaxEvents, 1, maxNumber)
+	limit(c, "queue", h.Queue, MinQueue, MaxQueue)
+	limit(c, "slow_consumer_timeout", h.SlowConsumerTimeout, Duration(time.Millisecond), Duration(time.Hour))
+	limit(c, "max_streams", h.MaxStreams, 1, maxNumber)
+	limit(c, "max_variables", h.MaxVariables, 1, maxNumber)
+	limit(c, "max_variable_bytes", h.MaxVariableBytes, 1, MaxQueue)
+}
+
+func limit[T cmp.Ordered](c *Check, key string, value, least, most T) {
+	if c.Defined(key) {
+		Range(c, key, value, least, most)
 	}
+}
+
+// listensAt tells whether a connection to an address comes to the hub.
+func (h *Hub) listensAt(host string, port int) bool {
+	ownHost, ownPort, err := splitAddress(h.Listen, -1)
+	if err != nil || ownPort != port {
+		return false
+	}
+	everywhere := ownHost == "" || isUnspecified(ownHost)
+	return everywhere && isThisMachine(host) || sameHost(ownHost) == sameHost(host)
 }
 
 // splitAddress splits "host:port". Without a port it is defaultPort, or an

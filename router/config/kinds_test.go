@@ -2,6 +2,8 @@ package config_test
 
 import (
 	"errors"
+	"path/filepath"
+	"slices"
 	"strings"
 
 	"imbrouter/router"
@@ -34,6 +36,7 @@ type dirSource struct {
 	noBuild
 	Path      string          `toml:"path"`
 	Include   []string        `toml:"include"`
+	Exclude   []string        `toml:"exclude"`
 	Recursive bool            `toml:"recursive"`
 	Settle    config.Duration `toml:"settle"`
 	After     secret          `toml:"after"`
@@ -46,9 +49,6 @@ type secret struct {
 }
 
 func (d *dirSource) Check(c *config.Check) {
-	if d.Path == "" {
-		c.Missing("path")
-	}
 	for i, pattern := range d.Include {
 		if strings.Contains(pattern, "[") {
 			c.ItemErrorf("include", i, "%q is no pattern", pattern)
@@ -57,11 +57,17 @@ func (d *dirSource) Check(c *config.Check) {
 	if d.Settle < 0 {
 		c.Errorf("settle", "must not be negative")
 	}
-	d.Path = c.Path(d.Path)
+	d.Path = c.Path("path", d.Path)
 }
 
 func (d *dirSource) Traffic() config.Traffic {
-	return config.Traffic{Folder: d.Path, Flat: !d.Recursive}
+	return config.Traffic{
+		Folder: d.Path, Moved: []string{filepath.Join(d.Path, "sent"), filepath.Join(d.Path, "failed")},
+		Reads: func(below string) bool {
+			first, _, _ := strings.Cut(below, "/")
+			return d.Recursive && first != "sent" && first != "failed" && !slices.Contains(d.Exclude, first)
+		},
+	}
 }
 
 type imbSource struct {
@@ -80,12 +86,9 @@ func (i *imbSource) Check(c *config.Check) {
 	if len(i.Events) == 0 {
 		c.Missing("events")
 	}
-	for _, e := range i.Events {
-		full, isFull := strings.CutPrefix(e, "=")
-		if !isFull {
-			full = router.FullName(c.Federation(i.Connection), e)
-		}
-		i.names = append(i.names, full)
+	config.Range(c, "max_streams", i.MaxStreams, 0, 1000)
+	for n, e := range i.Events {
+		i.names = append(i.names, c.EventPattern("events", n, i.Connection, e))
 	}
 }
 
@@ -102,13 +105,10 @@ type dirSink struct {
 }
 
 func (d *dirSink) Check(c *config.Check) {
-	if d.Path == "" {
-		c.Missing("path")
-	}
 	_, err := filter.CompileName(d.Filename)
 	c.Expression("filename", err)
 	c.OneOf("if_exists", d.IfExists, "rename", "overwrite", "skip", "fail")
-	d.Path = c.Path(d.Path)
+	d.Path = c.Path("path", d.Path)
 }
 
 func (d *dirSink) Traffic() config.Traffic { return config.Traffic{Folder: d.Path} }
@@ -124,7 +124,7 @@ type imbSink struct {
 func (i *imbSink) Check(c *config.Check) {
 	i.Connection = c.Connection(i.Connection)
 	if i.Event != "" {
-		i.events = []string{router.FullName(c.Federation(i.Connection), i.Event)}
+		i.events = []string{c.EventName("event", i.Connection, i.Event)}
 	}
 }
 

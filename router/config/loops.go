@@ -2,7 +2,6 @@ package config
 
 import (
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -25,6 +24,7 @@ type channel struct {
 	folder string
 	hub    string
 	events string // a full name, or a prefix that ends in "*"
+	kept   bool   // events keep their names, beside the federation
 }
 
 // loops reports routes that feed each other, and routes to a hub whose messages
@@ -36,7 +36,7 @@ func (l *loader) loops(routes []route) {
 		if r.broken {
 			continue
 		}
-		l.warnHidden(r)
+		l.warnSet(r)
 		for _, source := range r.From {
 			in, ok := l.sources[source]
 			if !ok {
@@ -58,6 +58,7 @@ func (l *loader) loops(routes []route) {
 			}
 		}
 	}
+	l.warnTwice(hops)
 	told := map[*hop]bool{}
 	for _, start := range hops {
 		if told[start] {
@@ -88,8 +89,11 @@ func (l *loader) channels(h *hop, sink string, out Traffic) (all []channel) {
 			"what source %q brings has no event name; give sink %q an event, or add set = { event = '\"NAME\"' } to [routes.%s]",
 			h.source, sink, h.route.name)
 	}
+	_, _, renamed := h.route.sets("event")
+	_, _, redirected := h.route.sets("federation")
+	kept := len(out.Events) == 0 && !renamed && !redirected
 	for _, name := range names {
-		all = append(all, channel{hub: connection.hub, events: name})
+		all = append(all, channel{hub: connection.hub, events: name, kept: kept})
 	}
 	return all
 }
@@ -146,29 +150,80 @@ func (r *route) sets(field string) (constant string, isConstant, sets bool) {
 	return r.filter.Sets(field)
 }
 
-// warnHidden warns of a set.event that a sink with an event of its own hides.
-func (l *loader) warnHidden(r *route) {
-	if _, _, sets := r.sets("event"); !sets {
+// warnSet warns of a set.event that a sink with an event of its own hides, and
+// of one that begins with the federation that is put before it.
+func (l *loader) warnSet(r *route) {
+	event, _, sets := r.sets("event")
+	if !sets {
 		return
 	}
+	_, _, redirected := r.sets("federation")
+	at := l.placeOf("routes", r.name, "set", "event").name
 	for _, sink := range r.To {
-		if out := l.sinks[sink]; out.Connection != "" && len(out.Events) > 0 {
-			l.warn(l.placeOf("routes", r.name, "set", "event").name,
-				"sink %q publishes everything as %q, whatever event is set here; remove one of the two", sink, out.Events[0])
+		out := l.sinks[sink]
+		if out.Connection == "" {
+			continue
+		}
+		federation := l.config.federation(out.Connection)
+		if len(out.Events) > 0 {
+			l.warn(at, "sink %q publishes everything as %q, whatever event is set here; remove one of the two", sink, out.Events[0])
+		} else if rest, twice := repeats(federation, event); twice && !redirected {
+			l.warn(at, "event: %q becomes %q on sink %q, because its connection's federation is put before it; set '%q'",
+				event, router.FullName(federation, event), sink, rest)
 		}
 	}
 }
 
+// warnTwice warns of relays between two hubs or federations of which only one
+// source ignores what was relayed. What others publish where that one
+// subscribes goes over, is taken for news by the other, and comes back: no
+// further, but whoever listens there has it twice.
+func (l *loader) warnTwice(hops []*hop) {
+	told := map[string]bool{}
+	for _, a := range hops {
+		for _, b := range hops {
+			there, isThere := l.reaches(a, b)
+			back, isBack := l.reaches(b, a)
+			if !isThere || !isBack || !a.ignores(b) || b.ignores(a) || told[b.source] || !comesBack(a, there, back) {
+				continue
+			}
+			told[b.source] = true
+			l.warn(l.placeOf("sources", b.source).start,
+				"what route %q relays comes back by route %q, because source %q does not ignore it: who listens to %s gets it twice; "+
+					"set ignore_relayed = true on source %q too",
+				a.route.name, b.route.name, b.source, l.name(back), b.source)
+		}
+	}
+}
+
+// comesBack tells whether what a takes in, gives out there and gets back has
+// the name again that it had.
+func comesBack(a *hop, there, back channel) bool {
+	return there.kept && back.kept || slices.ContainsFunc(a.in.Events, func(event string) bool {
+		return !strings.HasSuffix(event, wire.Wildcard) && wire.MatchName(event, back.events)
+	})
+}
+
 // feeds returns through which channel what a gives out gets into b, if it does.
 func (l *loader) feeds(a, b *hop) (through channel, ok bool) {
+	if b.ignores(a) {
+		return channel{}, false
+	}
+	return l.reaches(a, b)
+}
+
+// ignores tells whether b does not take what a gives out to its hub.
+func (b *hop) ignores(a *hop) bool { return b.in.IgnoreRelayed && a.in.Connection != "" }
+
+// reaches returns a channel on which b can see what a gives out, if there is
+// one, whether or not it ignores that.
+func (l *loader) reaches(a, b *hop) (through channel, ok bool) {
 	in, onHub := l.config.Connections[b.in.Connection]
 	for _, c := range a.out {
 		switch {
 		case c.folder != "":
-			ok = b.in.Folder != "" && (lies(b.in.Folder, c.folder) || !b.in.Flat && lies(c.folder, b.in.Folder))
-		case !onHub || c.hub != in.hub || b.in.IgnoreRelayed && a.in.Connection != "":
-			ok = false
-		default:
+			ok = b.in.Folder != "" && (lies(b.in.Folder, c.folder) || b.in.reads(c.folder))
+		case onHub && c.hub == in.hub:
 			ok = slices.ContainsFunc(b.in.Events, func(e string) bool { return overlap(e, c.events) })
 		}
 		if ok {
@@ -176,12 +231,6 @@ func (l *loader) feeds(a, b *hop) (through channel, ok bool) {
 		}
 	}
 	return channel{}, false
-}
-
-// lies tells whether a folder is another or lies below it.
-func lies(folder, in string) bool {
-	rel, err := filepath.Rel(in, folder)
-	return err == nil && filepath.IsLocal(rel)
 }
 
 // overlap tells whether there is a name that both patterns take.
@@ -236,10 +285,7 @@ func (l *loader) reportLoop(loop []*hop) {
 func (l *loader) name(c channel) string {
 	switch {
 	case c.folder != "":
-		if rel, err := filepath.Rel(l.config.Dir, c.folder); err == nil && filepath.IsLocal(rel) {
-			return fmt.Sprintf("folder %q", filepath.ToSlash(rel))
-		}
-		return fmt.Sprintf("folder %q", c.folder)
+		return "folder " + l.folderName(c.folder)
 	case c.hub == internalHub:
 		return fmt.Sprintf("event %q on the hub of this file", c.events)
 	default:

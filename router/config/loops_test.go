@@ -76,6 +76,28 @@ func TestLoops(t *testing.T) {
 		{"the source's folder in the sink's", folder("sources", "in", "data/in", "recursive = false") + folder("sinks", "out", "data", "") + route("r", "in", "out", ""), true},
 		{"a folder through a hub", folder("sources", "in", "drop", "") + sink("s", "north", `event = "f"`) + route("r", "in", "s", "") +
 			source("n", "north", `["f"]`, ignore) + folder("sinks", "out", "drop", "") + route("r2", "n", "out", ""), true},
+		{"a folder that the source leaves out", folder("sources", "in", "data", `exclude = ["in"]`) + folder("sinks", "out", "data/in", "") + route("r", "in", "out", ""), false},
+		{"one folder, from one hub to another", source("n", "north", `["f"]`, "") + folder("sinks", "out", "drop", "") + route("r", "n", "out", "") +
+			folder("sources", "in", "drop", "") + sink("s", "away", `event = "f"`) + route("r2", "in", "s", ""), false},
+		{"one hub by two names", source("n", "first", `["a"]`, "") + sink("s", "second", "") + route("r", "n", "s", "") + `
+			[connections.first]
+			address = "localhost:4009"
+			[connections.second]
+			address = "127.0.0.1:4009"
+			`, true},
+		{"one hub by its name and as another machine", source("n", "first", `["a"]`, "") + sink("s", "second", "") + route("r", "n", "s", "") + `
+			[connections.first]
+			address = "LOCALHOST:4009"
+			[connections.second]
+			address = "elsewhere:4009"
+			`, false},
+		{"the hub of this file by its address", source("n", "inside", `["a"]`, "") + sink("s", "outside", "") + route("r", "n", "s", "") + `
+			[hub]
+			listen = "0.0.0.0:4000"
+			[connections.inside]
+			[connections.outside]
+			address = "localhost"
+			`, true},
 		{"the quickstart", folder("sources", "in", "drop", "") + sink("s", "north", `event = "f"`) + route("r", "in", "s", "") +
 			source("n", "north", `["f"]`, "") + folder("sinks", "out", "received", "") + route("r2", "n", "out", ""), false},
 	} {
@@ -85,6 +107,97 @@ func TestLoops(t *testing.T) {
 				strings.Count(err.Error(), "dir/x.toml:") == 1
 			if isLoop != test.loop || err != nil && !isLoop {
 				t.Errorf("%v", err)
+			}
+		})
+	}
+}
+
+// TestSharedFolders tells folders that parts may share from those they may not.
+// The messages are in testdata/errors/folders.golden.
+func TestSharedFolders(t *testing.T) {
+	source := func(path, more string) string { return "type = \"dir\"\npath = \"" + path + "\"\n" + more }
+	for _, test := range []struct {
+		name, a, b string // sources
+		shared     bool
+	}{
+		{"two folders", source("a", ""), source("b", ""), false},
+		{"folders that begin alike", source("a", ""), source("ab", ""), false},
+		{"one folder", source("a", ""), source("b/../a/", ""), true},
+		{"one flat folder", source("a", "recursive = false"), source("a", "recursive = false"), true},
+		{"nested", source("a", ""), source("a/b/c", ""), true},
+		{"nested, the inner first", source("a/b/c", ""), source("a", ""), true},
+		{"nested in a flat one", source("a", "recursive = false"), source("a/b", ""), false},
+		{"nested and excluded", source("a", `exclude = ["b"]`), source("a/b/c", ""), false},
+		{"what another has sent", source("a", "recursive = false"), source("a/sent", ""), true},
+		{"part of what failed, the inner first", source("a/failed/b", ""), source("a", ""), true},
+		{"the parent", source("a/b", ""), source(".", "recursive = false"), false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			_, err := parse(t, "[sources.a]\n"+test.a+"\n[sources.b]\n"+test.b+`
+				[sinks.print]
+				type = "log"
+				[routes.r]
+				from = ["a", "b"]
+				to = ["print"]`)
+			if shared := err != nil && strings.Contains(err.Error(), "[sources.a]") && strings.Contains(err.Error(), "use another folder") &&
+				strings.Count(err.Error(), "dir/x.toml:") == 1; shared != test.shared || err != nil && !shared {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// TestRelaysThatComeBack tells the relays of which a message comes back to
+// where it came from, and is heard there twice. The message is in
+// testdata/valid/relays.golden.
+func TestRelaysThatComeBack(t *testing.T) {
+	const ignore = "\nignore_relayed = true"
+	relay := func(name, from, events, to, more string) string {
+		return "[sources." + name + "]\ntype = \"imb\"\nconnection = \"" + from + "\"\nevents = " + events + more + "\n" +
+			"[sinks.to-" + to + name + "]\ntype = \"imb\"\nconnection = \"" + to + "\"\n"
+	}
+	route := func(name, to, more string) string {
+		return "[routes." + name + "]\nfrom = [\"" + name + "\"]\nto = [\"to-" + to + name + "\"]\n" + more + "\n"
+	}
+	for _, test := range []struct {
+		name, text string
+		twice      bool
+	}{
+		{"both ignore", relay("n", "north", `["*"]`, "south", ignore) + route("n", "south", "") +
+			relay("s", "south", `["*"]`, "north", ignore) + route("s", "north", ""), false},
+		{"one ignores", relay("n", "north", `["*"]`, "south", ignore) + route("n", "south", "") +
+			relay("s", "south", `["*"]`, "north", "") + route("s", "north", ""), true},
+		{"one way", relay("n", "north", `["*"]`, "south", ignore) + route("n", "south", ""), false},
+		{"different events", relay("n", "north", `["a"]`, "south", ignore) + route("n", "south", "") +
+			relay("s", "south", `["b"]`, "north", "") + route("s", "north", ""), false},
+		{"comes back under another name", relay("n", "north", `["*"]`, "south", ignore) + route("n", "south", `set.event = '"all"'`) +
+			relay("s", "south", `["all"]`, "north", "") + route("s", "north", `set.event = '"archive"'`), false},
+		{"renamed there and back", relay("n", "north", `["a"]`, "south", ignore) + route("n", "south", `set.event = '"b"'`) +
+			relay("s", "south", `["b"]`, "north", "") + route("s", "north", `set.event = '"a"'`), true},
+		{"published again where it was", relay("n", "north", `["*"]`, "north", ignore) + route("n", "north", `set.event = '"log"'`), false},
+		{"on to a third", relay("n", "north", `["*"]`, "south", ignore) + route("n", "south", "") +
+			relay("s", "south", `["*"]`, "away", "") + route("s", "away", ""), false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			cfg, err := parse(t, `
+				[connections.north]
+				federation = "north"
+				[connections.south]
+				federation = "south"
+				[connections.away]
+				address = "away.example"
+				`+test.text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			twice := 0
+			for _, w := range cfg.Warnings {
+				if strings.Contains(w.Message, `set ignore_relayed = true on source "s" too`) {
+					twice++
+				}
+			}
+			if (twice == 1) != test.twice || twice > 1 {
+				t.Error(cfg.Warnings)
 			}
 		})
 	}

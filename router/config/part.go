@@ -37,12 +37,15 @@ type Part interface {
 
 // Traffic tells which messages a source takes in, or a sink gives out.
 type Traffic struct {
-	// Folder is the absolute path of the folder that is read or written; ""
-	// for none.
+	// Folder is the absolute path of the folder that is read or written, which
+	// the key "path" names; "" for none.
 	Folder string
-	// Flat says that a source does not read the folders below Folder. A sink
-	// may write there always.
-	Flat bool
+	// Reads tells whether a source reads files in a folder below Folder, with
+	// "/" and relative to it. Nil stands for all. A sink may write anywhere.
+	Reads func(below string) bool
+	// Moved are the absolute paths of folders to which a source moves the
+	// files that it is done with.
+	Moved []string
 	// Connection is the name of the connection that is read or written; "" for
 	// none.
 	Connection string

@@ -3,7 +3,6 @@ package config
 import (
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 )
@@ -87,25 +86,37 @@ func (l *loader) router() {
 	table := l.table(l.root, "router")
 	c := &Check{l.document, l.config, []string{"router"}, table}
 	l.decode(table, c.path, &settings)
-	if settings.StateDir == "" {
-		c.Missing("state_dir")
-	}
 	if settings.StopTimeout <= 0 {
 		c.Errorf("stop_timeout", "must be longer than 0s")
 	}
-	settings.StateDir = c.Path(settings.StateDir)
+	settings.StateDir = c.Path("state_dir", settings.StateDir)
 	l.config.Router = settings
 }
 
-// unused warns of sources and sinks that are in no route.
+// unused warns of sources and sinks that are in no route, and of connections
+// that no source or sink uses.
 func (l *loader) unused(routes []route) {
-	for _, section := range []string{"sources", "sinks"} {
+	used := map[string]map[string]bool{"sources": {}, "sinks": {}, "connections": {}}
+	for _, r := range routes {
+		for _, source := range r.From {
+			used["sources"][source] = true
+		}
+		for _, sink := range r.To {
+			used["sinks"][sink] = true
+		}
+	}
+	for _, parts := range []map[string]Traffic{l.sources, l.sinks} {
+		for _, t := range parts {
+			used["connections"][t.Connection] = true
+		}
+	}
+	for section, what := range map[string]string{
+		"sources": "is in no route", "sinks": "is in no route", "connections": "is used by no source and no sink",
+	} {
 		table, _ := l.root[section].(map[string]any)
-		for _, name := range sortedKeys(table) {
-			if !slices.ContainsFunc(routes, func(r route) bool {
-				return slices.Contains(r.From, name) && section == "sources" || slices.Contains(r.To, name) && section == "sinks"
-			}) {
-				l.warn(l.placeOf(section, name).start, "%s is in no route", header([]string{section, name}))
+		for name := range table {
+			if !used[section][name] {
+				l.warn(l.placeOf(section, name).start, "%s %s; remove it, or use it", header([]string{section, name}), what)
 			}
 		}
 	}

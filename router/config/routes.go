@@ -24,6 +24,9 @@ type routeTable struct {
 	MaxWork int `toml:"max_work"`
 }
 
+// maxWork is some minutes of work for one message.
+const maxWork = 1_000_000_000
+
 // route is a route with what the search for loops needs. Its names exist.
 type route struct {
 	routeTable
@@ -52,9 +55,7 @@ func (l *loader) routes() (all []route) {
 		r := route{name: name, routeTable: routeTable{MaxWork: filter.DefaultWork}}
 		c := &Check{l.document, l.config, []string{"routes", name}, own}
 		l.decode(own, c.path, &r.routeTable)
-		if r.MaxWork < 1 {
-			c.Errorf("max_work", "must be at least 1")
-		}
+		Range(c, "max_work", r.MaxWork, 1, maxWork)
 		r.From = l.references(c, "from", r.From, "sources")
 		r.To = l.references(c, "to", r.To, "sinks")
 		before := len(l.problems)
@@ -124,6 +125,7 @@ func (l *loader) compile(c *Check, r routeTable) *filter.Filter {
 	f, err := filter.Compile(r.When, r.Set, filter.Limits{Work: r.MaxWork})
 	var errs filter.Errors
 	if !errors.As(err, &errs) {
+		l.checkNames(c, f)
 		return f
 	}
 	for _, e := range errs { // of "when" or "set.FIELD"
@@ -132,7 +134,20 @@ func (l *loader) compile(c *Check, r routeTable) *filter.Filter {
 	return nil
 }
 
-// warn notes what works but is hardly meant.
-func (l *loader) warn(offset int, format string, args ...any) {
-	l.config.Warnings = append(l.config.Warnings, l.problemAt(offset, format, args...))
+// checkNames reports names that a route sets for every message and that no hub
+// takes.
+func (l *loader) checkNames(c *Check, f *filter.Filter) {
+	for _, name := range []struct {
+		field string
+		fault func(string) string
+	}{
+		{"event", func(event string) string { return publishedFault(event, event) }},
+		{"federation", federationFault},
+	} {
+		if constant, isConstant, _ := f.Sets(name.field); isConstant {
+			if fault := name.fault(constant); fault != "" {
+				l.problem(l.placeOf(c.at("set", name.field)...).value, "%s: %s", name.field, fault)
+			}
+		}
+	}
 }

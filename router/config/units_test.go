@@ -17,6 +17,12 @@ func TestDuration(t *testing.T) {
 			t.Errorf("%q: %v, %v", text, d, err)
 		}
 	}
+	for text, want := range map[string]string{"60m": "1h", "90s": "1m30s", "1h1s": "1h0m1s", "100m": "1h40m", "20s": "20s", "0s": "0s", "600s": "10m"} {
+		var d config.Duration
+		if err := d.UnmarshalText([]byte(text)); err != nil || d.String() != want {
+			t.Errorf("%q: %v, %v", text, d, err)
+		}
+	}
 	for _, text := range []string{"", "5", "0", "5 s", "s", "5d", "1e3s", "five"} {
 		var d config.Duration
 		if err := d.UnmarshalText([]byte(text)); err == nil {

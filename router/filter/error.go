@@ -16,12 +16,17 @@ type Error struct {
 	Field  string // "when", "set." and the name of a field, or "filename"
 	Offset int    // where in the expression, in bytes from its start
 	Column int    // the same in characters, the first of which is 1
-	Msg    string
+	Msg    string // what is wrong
+	Hint   string // what to do about it; "" when that is plain, or not known
 	Name   string // a name in the expression that does not exist; else ""
 }
 
 func (e *Error) Error() string {
-	return fmt.Sprintf("%s: %s (at column %d of the expression)", e.Field, e.Msg, e.Column)
+	msg := e.Msg
+	if e.Hint != "" {
+		msg += "; " + e.Hint
+	}
+	return fmt.Sprintf("%s: %s (at column %d of the expression)", e.Field, msg, e.Column)
 }
 
 // Errors is everything that is wrong with the expressions of one route.
@@ -48,19 +53,17 @@ func newError(field, text string, err error) *Error {
 	} else {
 		e.Msg, _, _ = strings.Cut(err.Error(), "\n") // no trace of a stack
 	}
-	if name, ok := strings.CutPrefix(e.Msg, "unknown name "); ok {
-		e.Name = name
-		e.Msg = fmt.Sprintf("unknown name %q", name)
-	}
-	if types, ok := strings.CutPrefix(e.Msg, "interface conversion: interface {} is "); ok {
-		given, needed, _ := strings.Cut(types, ", not ")
-		e.Msg = fmt.Sprintf("needs a %s, not %s", needed, given)
-	}
-	if strings.HasSuffix(e.Msg, "exceeds maximum allowed nodes") {
-		e.Msg = fmt.Sprintf("holds more than %d names, constants and operators", MaxNodes)
-	}
+	e.reword()
 	e.Msg = printable(e.Msg)
 	return e
+}
+
+// hintAbsent makes the hint of how to write what was nil, "" when that is not
+// known.
+func (e *Error) hintAbsent(written string) {
+	if written != "" {
+		e.Hint = "where it may be absent, write " + printable(written)
+	}
 }
 
 // locate points at the character with that number, from 0, which may be one

@@ -43,7 +43,12 @@ func (ev *evaluation) end() { evaluations.Put(ev) }
 
 // fail makes the error of a message that e fails on.
 func (e *expression) fail(err error) error {
-	return router.Permanent(newError(e.field, e.text, err))
+	failure := newError(e.field, e.text, err)
+	var at *file.Error
+	if errors.As(err, &at) && isAboutNil(at.Message) {
+		failure.hintAbsent(e.remedies[at.From])
+	}
+	return router.Permanent(failure)
 }
 
 // value is what an expression gave: the field that its want names is set.
@@ -69,7 +74,11 @@ func (ev *evaluation) value(e *expression) (value, error) {
 	v, ok := e.want.convert(out)
 	switch {
 	case !ok:
-		return value{}, e.fail(fmt.Errorf("must give %s, gives %s", e.want, describe(reflect.TypeOf(out))))
+		failure := newError(e.field, e.text, fmt.Errorf("must give %s, gives %s", e.want, describe(reflect.TypeOf(out))))
+		if out == nil {
+			failure.hintAbsent(e.ifNil)
+		}
+		return value{}, router.Permanent(failure)
 	case len(v.text) > wire.MaxEventData || len(v.data) > wire.MaxEventData:
 		return value{}, e.fail(wire.ErrTooLarge)
 	}

@@ -7,10 +7,10 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/expr-lang/expr"
 	"github.com/expr-lang/expr/ast"
-	"github.com/expr-lang/expr/file"
 	"github.com/expr-lang/expr/vm"
 )
 
@@ -54,9 +54,11 @@ type expression struct {
 	program *vm.Program
 	want    want
 	needs   needs
-	// The text that it gives for every message, when it does.
-	constant   string
+	// What it gives for every message, when it does.
+	constant   value
 	isConstant bool
+	remedies   remedies
+	ifNil      string // how to write one whose result may be nil; "" when unknown
 }
 
 // compile compiles the expression of a field. The error tells what is wrong
@@ -82,16 +84,19 @@ func compile(field, text string, w want) (e *expression, failure *Error) {
 		err = found.err
 	}
 	if err != nil {
-		return nil, newError(field, text, err)
+		failure = newError(field, text, err)
+		if failure.Hint == "" && (w == wantString || w == wantBytes) && isProse(text) {
+			failure.Hint = fmt.Sprintf(`a text needs quotes of its own: '"%s"'`, text)
+		}
+		return nil, failure
 	}
 	node := program.Node()
 	if given := typeOf(node); given != nil && !w.takes(given) {
 		return nil, newError(field, text, fmt.Errorf("must give %s, not %s", w, describe(given)))
 	}
-	e = &expression{field: field, text: text, want: w, needs: found.needs}
-	if s, ok := node.(*ast.StringNode); ok {
-		e.constant, e.isConstant = s.Value, true
-	}
+	e = &expression{field: field, text: text, want: w, needs: found.needs, remedies: found.remedies}
+	e.constant, e.isConstant = constant(node, w)
+	e.ifNil = orElse(node, w.absentResult())
 	// Then with a meter built in.
 	e.program, err = expr.Compile(text,
 		slices.Concat(meterFunctions, []expr.Option{expr.Env(env{}), expr.MaxNodes(MaxNodes), expr.Patch(metering{})})...)
@@ -99,6 +104,27 @@ func compile(field, text string, w want) (e *expression, failure *Error) {
 		return nil, newError(field, text, err)
 	}
 	return e, nil
+}
+
+// isProse tells whether an expression that does not compile looks like a text
+// that someone forgot to put in quotes.
+func isProse(text string) bool {
+	return !strings.ContainsFunc(text, func(r rune) bool {
+		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune(" _.-/:", r)
+	})
+}
+
+// constant returns what a node gives, when that does not depend on the message.
+func constant(node ast.Node, w want) (v value, ok bool) {
+	switch n := node.(type) {
+	case *ast.StringNode:
+		return w.convert(n.Value)
+	case *ast.IntegerNode:
+		return w.convert(n.Value)
+	case *ast.BoolNode:
+		return w.convert(n.Value)
+	}
+	return value{}, false
 }
 
 // typeOf returns the type that a node gives, or nil if only running it can
@@ -143,37 +169,5 @@ func describe(t reflect.Type) string {
 		return t.String()
 	default:
 		return "a number"
-	}
-}
-
-// inspector looks at what an expression names, and refuses what cannot be
-// bounded.
-type inspector struct {
-	needs needs
-	err   error
-}
-
-// Visit implements ast.Visitor.
-func (i *inspector) Visit(node *ast.Node) {
-	switch n := (*node).(type) {
-	case *ast.IdentifierNode:
-		i.needs |= fieldNeeds[n.Value]
-		if n.Value == "$env" {
-			i.refuse(n, "$env is not available here")
-		}
-	case *ast.BuiltinNode:
-		if !available(n.Name) {
-			i.refuse(n, "the function %s is not available here", n.Name)
-		}
-	case *ast.BinaryNode:
-		if _, isConstant := n.Right.(*ast.StringNode); n.Operator == "matches" && !isConstant {
-			i.refuse(n.Right, "the pattern of matches must be a text in quotes")
-		}
-	}
-}
-
-func (i *inspector) refuse(node ast.Node, format string, args ...any) {
-	if i.err == nil {
-		i.err = &file.Error{Location: node.Location(), Message: fmt.Sprintf(format, args...)}
 	}
 }

@@ -145,6 +145,10 @@ func Compile(when string, set map[string]string, l Limits) (*Filter, error) {
 			errs = append(errs, err)
 			continue
 		}
+		if err := t.checkConstant(e); err != nil {
+			errs = append(errs, newError(e.field, text, err))
+			continue
+		}
 		f.set = append(f.set, assignment{e, t})
 		f.setNeeds |= e.needs
 	}
@@ -164,7 +168,7 @@ func Compile(when string, set map[string]string, l Limits) (*Filter, error) {
 func (f *Filter) Sets(name string) (constant string, isConstant, sets bool) {
 	for _, a := range f.set {
 		if a.target.name == name {
-			return a.constant, a.isConstant, true
+			return a.constant.text, a.isConstant, true
 		}
 	}
 	return "", false, false

@@ -88,6 +88,19 @@ var targets = []target{
 	},
 }
 
+// checkConstant tells what is wrong with a value that is the same for every
+// message.
+func (t *target) checkConstant(e *expression) error {
+	switch {
+	case !e.isConstant:
+		return nil
+	case t.setStream != nil:
+		return t.setStream(&router.StreamInfo{}, e.constant)
+	default:
+		return t.setSignal(&router.Signal{Data: wire.AppendChangeObject(nil, wire.ChangeObjectData{})}, e.constant)
+	}
+}
+
 // Settable returns the names that `set` may have.
 func Settable() []string {
 	names := make([]string, len(targets))

@@ -17,6 +17,8 @@ const (
 
 	incompleteKeep   = "keep"
 	incompleteRemove = "remove"
+
+	maxOpen = 100_000 // of max_open
 )
 
 // Config is the table of a dir sink.
@@ -34,11 +36,15 @@ type Config struct {
 	Flatten bool `toml:"flatten"`
 	// IfExists says what becomes of a stream whose file exists already:
 	// "rename" gives it a number before the extension (report.2.csv),
-	// "overwrite" replaces the file, "skip" leaves the file and drops the
-	// stream, "fail" makes the stream fail for good. Default "rename".
+	// "overwrite" replaces the file, and of streams at once the one that ends
+	// last wins, "skip" leaves the file and drops the stream, "fail" makes the
+	// stream fail for good. Default "rename".
 	IfExists string `toml:"if_exists"`
-	// IdleTimeout ends a stream as incomplete of which nothing has come for so
-	// long. Default "60s".
+	// IdleTimeout ends a stream as incomplete of which nothing has come here for
+	// so long. The sink cannot tell a silent sender from one that is held up,
+	// by another sink of the route or a full queue; the source can, and ends
+	// streams of silent senders by itself (stream_timeout of an imb source).
+	// Default "0s", which turns it off.
 	IdleTimeout config.Duration `toml:"idle_timeout"`
 	// MaxSize is the size of the largest stream that is taken; a larger one
 	// ends as incomplete. Default "10GiB".
@@ -48,7 +54,7 @@ type Config struct {
 	// off. Default "100MiB".
 	MinFree config.Size `toml:"min_free"`
 	// MaxOpen is how many streams may be open at once; each takes a file
-	// descriptor. More are refused. Default 256.
+	// descriptor. More are refused. From 1 to 100000, default 256.
 	MaxOpen int `toml:"max_open"`
 	// Incomplete says what becomes of a stream that does not arrive whole:
 	// "keep" puts what came of it into .imbrouter/incomplete, with
@@ -69,31 +75,26 @@ type Config struct {
 func NewConfig() *Config {
 	return &Config{
 		Filename: "stream", IfExists: ifExistsRename,
-		IdleTimeout: config.Duration(time.Minute), MaxSize: 10 << 30, MinFree: 100 << 20, MaxOpen: 256,
+		MaxSize: 10 << 30, MinFree: 100 << 20, MaxOpen: 256,
 		Incomplete: incompleteKeep, IncompleteMaxAge: config.Duration(7 * 24 * time.Hour), IncompleteMaxSize: 1 << 30,
 	}
 }
 
 // Check implements config.Part.
 func (c *Config) Check(check *config.Check) {
-	if c.Path == "" {
-		check.Missing("path")
-	}
-	c.Path = check.Path(c.Path)
+	c.Path = check.Path("path", c.Path)
 	var err error
 	c.name, err = filter.CompileName(c.Filename)
 	check.Expression("filename", err)
 	check.OneOf("if_exists", c.IfExists, ifExistsRename, ifExistsOverwrite, ifExistsSkip, ifExistsFail)
 	check.OneOf("incomplete", c.Incomplete, incompleteKeep, incompleteRemove)
-	if c.IdleTimeout <= 0 {
-		check.Errorf("idle_timeout", "must be longer than 0s")
+	if c.IdleTimeout < 0 {
+		check.Errorf("idle_timeout", "must not be negative; \"0s\" turns it off")
 	}
 	if c.MaxSize < 1 {
 		check.Errorf("max_size", "must be at least 1B")
 	}
-	if c.MaxOpen < 1 {
-		check.Errorf("max_open", "must be at least 1")
-	}
+	config.Range(check, "max_open", c.MaxOpen, 1, maxOpen)
 	if c.IncompleteMaxAge <= 0 {
 		check.Errorf("incomplete_max_age", "must be longer than 0s")
 	}

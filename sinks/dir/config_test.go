@@ -87,9 +87,12 @@ func TestConfigErrors(t *testing.T) {
 		{"path = \"a\"\nfilename = '1'", "filename"},
 		{"path = \"a\"\nif_exists = \"renam\"", `"renam"`},
 		{"path = \"a\"\nincomplete = \"no\"", `"no"`},
-		{"path = \"a\"\nidle_timeout = \"0s\"", "idle_timeout"},
+		{"path = \"a\"\nidle_timeout = \"-1s\"", "idle_timeout"},
 		{"path = \"a\"\nmax_size = \"0B\"", "max_size"},
 		{"path = \"a\"\nmax_open = 0", "max_open"},
+		{"path = \"a\"\nmax_open = 1000000000", "max_open: must be from 1 to 100000"},
+		{"path = \"$HOME/a\"", "$HOME is not replaced here"},
+		{"path = \"a\"\nfilename = \"report.csv\"", `a text needs quotes of its own: '"report.csv"'`},
 		{"path = \"a\"\nincomplete_max_age = \"0s\"", "incomplete_max_age"},
 	}
 	for _, test := range tests {

@@ -11,16 +11,18 @@
 // whole, the file is fsynced, gets its final name in a way that cannot
 // overwrite another file, and the name is fsynced as well; only then is the
 // stream acknowledged. A stream that ends in any other way — cut off, silent
-// for too long, too large, the disk full — never has its final name: what came
-// of it goes to <path>/.imbrouter/incomplete with the reason beside it.
+// for too long, too large — never has its final name: what came of it goes to
+// <path>/.imbrouter/incomplete with the reason beside it. Of one that the disk
+// has no room for nothing is kept.
 //
 // The name is chosen by whoever sent the stream, so [SafeName] maps it to a
 // path that is harmless everywhere, and every file is opened through an
 // os.Root, which no symbolic link leads out of.
 //
 // A full or read-only disk and one with errors make streams fail with
-// router.ErrUnavailable, and the next one tries again. A folder that is removed
-// or moved away while the router runs is made again.
+// router.ErrUnavailable, in the same words for all, and the next one tries
+// again. A folder that is removed or moved away while the router runs is made
+// again. A dir source may watch the same folder.
 //
 // Everything in the folder must be on one file system. On one without hard
 // links (FAT, exFAT) a file gets its final name by a rename that refuses an

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -20,18 +21,21 @@ func TestDiskFault(t *testing.T) {
 		operation   string
 		err         error
 		unavailable bool
+		full        bool
 		kept        bool
 	}{
-		{"create", syscall.ENOSPC, true, false},
-		{"create", syscall.EROFS, true, false},
-		{"create", syscall.EACCES, false, false},
-		{"write", syscall.EIO, true, true},
-		{"write", syscall.ENOSPC, true, false},
-		{"sync", syscall.EIO, true, true},
-		{"sync", syscall.ENOSPC, true, false},
-		{"close", syscall.EIO, true, true},
-		{"publish", syscall.EACCES, false, false}, // it cannot be moved to the incomplete ones either
-		{"syncdir", syscall.EIO, true, true},
+		{"create", syscall.ENOSPC, true, true, false},
+		{"create", syscall.EROFS, true, false, false},
+		{"create", syscall.EACCES, false, false, false},
+		{"write", syscall.EIO, true, false, true},
+		{"write", syscall.ENOSPC, true, true, false},
+		{"write", syscall.EDQUOT, true, true, false},
+		{"sync", syscall.EIO, true, false, true},
+		{"sync", syscall.ENOSPC, true, true, false},
+		{"close", syscall.EIO, true, false, true},
+		{"publish", syscall.EACCES, false, false, false}, // it cannot be moved to the incomplete ones either
+		{"publish", syscall.ENOSPC, true, true, false},
+		{"syncdir", syscall.EIO, true, false, true},
 	}
 	for _, test := range tests {
 		t.Run(test.operation+" "+test.err.Error(), func(t *testing.T) {
@@ -56,9 +60,16 @@ func TestDiskFault(t *testing.T) {
 			if len(s.openStreams()) > 0 {
 				t.Error("the stream is still open")
 			}
-			if log := s.log.String(); test.operation != "create" &&
-				(strings.Count(log, "level=WARN") != 1 || !strings.Contains(log, test.err.Error())) {
+			// Whoever gets the error tells of it; the sink, of what it did with a file.
+			lines := 0
+			if test.operation != "create" && !test.full {
+				lines = 1
+			}
+			if log := s.log.String(); strings.Count(log, "level=WARN") != lines || lines > 0 && !strings.Contains(log, test.err.Error()) {
 				t.Errorf("logged %s", log)
+			}
+			if saysSo := strings.Contains(err.Error(), "nothing is kept"); saysSo != test.full {
+				t.Errorf("the stream ended with %q", err)
 			}
 
 			s.disk.fail(test.operation, nil)
@@ -68,6 +79,76 @@ func TestDiskFault(t *testing.T) {
 				t.Errorf("left over: %d files", len(got))
 			}
 		})
+	}
+}
+
+// TestDiskFaultsReadTheSame has streams of different names, sizes and progress
+// fail for one reason: a log of many must be able to tell that it is one.
+func TestDiskFaultsReadTheSame(t *testing.T) {
+	for _, fault := range []error{syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS, syscall.EIO, syscall.ESTALE} {
+		s := open(t, nil)
+		want := ""
+		for _, operation := range []string{"create", "write", "sync", "close", "publish", "syncdir"} {
+			s.disk.fail(operation, wrappedFault(operation, fault))
+			err := s.send("dir/stream for "+operation, strings.Repeat("x", directSize+len(operation)))
+			s.disk.fail(operation, nil)
+			if err == nil {
+				t.Fatalf("%v of %s: no error", fault, operation)
+			}
+			if want == "" {
+				want = err.Error()
+			}
+			if err.Error() != want {
+				t.Errorf("%v of %s: %q, want %q", fault, operation, err, want)
+			}
+		}
+		if !strings.Contains(want, strconv.Quote(s.path)) || !strings.Contains(want, fault.Error()+": ") {
+			t.Errorf("%q does not tell the folder, the fault and what to do", want)
+		}
+	}
+}
+
+// wrappedFault is an error as package os returns it.
+func wrappedFault(operation string, err error) error {
+	return &os.PathError{Op: operation, Path: "some/file", Err: err}
+}
+
+// TestFaultOfAnotherDisk aborts a stream because its body cannot be read: that
+// is not about the folder.
+func TestFaultOfAnotherDisk(t *testing.T) {
+	for _, fault := range []error{syscall.EIO, syscall.ENOSPC} {
+		s := open(t, nil)
+		w := s.begin(t, "a")
+		if _, err := w.Write([]byte("part")); err != nil {
+			t.Fatal(err)
+		}
+		w.Abort(wrappedFault("read", fault))
+		kept := s.incompletes(t)
+		if kept["a"] != "part" || !strings.Contains(kept["a"+reasonSuffix], "whole: read some/file: ") {
+			t.Errorf("kept %v", kept)
+		}
+		if n := s.logged("level=WARN"); n != 1 || s.logged(router.ErrUnavailable.Error()) > 0 {
+			t.Errorf("logged %s", s.log)
+		}
+	}
+}
+
+// TestFullAtTheLastBytes has what was gathered of a stream not fit when it is
+// cut off: the log says that nothing is kept.
+func TestFullAtTheLastBytes(t *testing.T) {
+	s := open(t, nil)
+	w := s.begin(t, "a")
+	if _, err := w.Write([]byte("gathered")); err != nil {
+		t.Fatal(err)
+	}
+	s.disk.fail("write", syscall.ENOSPC)
+	w.Abort(errCutOff)
+	if log := s.log.String(); strings.Count(log, "\n") != 1 || !strings.Contains(log, errCutOff.Error()) ||
+		!strings.Contains(log, "nothing is kept") {
+		t.Errorf("logged %s", log)
+	}
+	if got := s.incompletes(t); len(got) > 0 {
+		t.Errorf("kept %v", got)
 	}
 }
 
@@ -84,6 +165,44 @@ func TestNewFolderIsNotDurable(t *testing.T) {
 	}
 	s.disk.fail("syncdir", nil)
 	s.mustSend(t, "new/a", "a")
+}
+
+// TestFoldersAreDurable looks at which folders are fsynced before a file is
+// acknowledged: those in which a name is new, or may be since a run that was
+// killed after it had made it.
+func TestFoldersAreDurable(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "received")
+	if err := os.MkdirAll(filepath.Join(path, "left", "over"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	s := openAt(t, path, nil)
+	for _, test := range []struct {
+		name   string
+		synced []string
+	}{
+		{"new/below/a", []string{".", "new", "new/below"}},
+		{"new/below/b", []string{"new/below"}},
+		{"new/c", []string{"new"}},
+		{"new/other/d", []string{"new", "new/other"}},
+		{"left/over/e", []string{".", "left", "left/over"}},
+		{"left/over/f", []string{"left/over"}},
+	} {
+		s.disk.synced = nil
+		s.mustSend(t, test.name, "")
+		if diff := cmp.Diff(test.synced, s.disk.synced); diff != "" {
+			t.Errorf("%q: %s", test.name, diff)
+		}
+	}
+	for _, folder := range []string{"new", "left"} { // somebody removes and sends make them again
+		if err := os.RemoveAll(filepath.Join(path, folder)); err != nil {
+			t.Fatal(err)
+		}
+		s.disk.synced = nil
+		s.mustSend(t, folder+"/again", "")
+		if diff := cmp.Diff([]string{".", folder}, s.disk.synced); diff != "" {
+			t.Errorf("%q: %s", folder, diff)
+		}
+	}
 }
 
 // TestNoHardLinks lands files by a rename, as on FAT.

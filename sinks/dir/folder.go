@@ -18,12 +18,13 @@ import (
 )
 
 // What the sink keeps for itself inside of its folder. SafeName leads no
-// stream there.
+// stream there. A dir source may watch the same folder: what else there is in
+// ownDir is that one's, and the sink touches only what is named here.
 const (
 	ownDir        = ".imbrouter"
 	partialDir    = ownDir + "/partial"
 	incompleteDir = ownDir + "/incomplete"
-	lockFile      = ownDir + "/lock"
+	lockFile      = ownDir + "/sink.lock" // locked while a sink has the folder; holds its process id
 )
 
 // folder is the folder on disk, locked.
@@ -33,9 +34,11 @@ type folder struct {
 	lock       *flock.Flock
 	incomplete *incomplete
 	space      space
-	mkdir      sync.Mutex    // held while the parents of a file are made durable
-	partials   atomic.Uint64 // numbers partial files
-	streams    int           // that are open in it; guarded by sink.mu
+	turns      turns
+	mkdir      sync.Mutex      // held while the parents of a file are made durable
+	durable    map[string]bool // folders whose names this run has fsynced; guarded by mkdir
+	partials   atomic.Uint64   // numbers partial files
+	streams    int             // that are open in it; guarded by sink.mu
 }
 
 // openFolder makes the folder where it is missing, and locks it.
@@ -47,7 +50,10 @@ func openFolder(c *Config, log *slog.Logger) (_ *folder, err error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &folder{root: root, disk: rootDisk{root}, lock: flock.New(filepath.Join(c.Path, filepath.FromSlash(lockFile)))}
+	f := &folder{
+		root: root, disk: rootDisk{root}, durable: map[string]bool{},
+		lock: flock.New(filepath.Join(c.Path, filepath.FromSlash(lockFile))),
+	}
 	defer func() {
 		if err != nil {
 			f.close()

@@ -79,13 +79,10 @@ func freeSpace(root *os.Root) (int64, error) {
 	return int64(stat.Bavail) * int64(stat.Bsize), nil
 }
 
-// isFull tells whether err says that there is no room for more bytes or files.
-func isFull(err error) bool {
-	return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT)
-}
-
-// isDown tells whether err is about the state of the file system and not about
-// the file at hand.
-func isDown(err error) bool {
-	return isFull(err) || errors.Is(err, unix.EROFS) || errors.Is(err, unix.EIO) || errors.Is(err, unix.ESTALE)
+var diskErrors = []diskError{
+	{unix.ENOSPC, true, "make room there"},
+	{unix.EDQUOT, true, "make room there, or raise the quota"},
+	{unix.EROFS, false, "make it writable again"},
+	{unix.EIO, false, "the disk may be failing, see the system's log"},
+	{unix.ESTALE, false, "mount it again"},
 }

@@ -58,15 +58,11 @@ func freeSpace(root *os.Root) (int64, error) {
 	return int64(free), nil
 }
 
-// isFull tells whether err says that there is no room for more bytes or files.
-func isFull(err error) bool {
-	return errors.Is(err, windows.ERROR_DISK_FULL) || errors.Is(err, windows.ERROR_HANDLE_DISK_FULL) ||
-		errors.Is(err, windows.ERROR_DISK_QUOTA_EXCEEDED)
-}
-
-// isDown tells whether err is about the state of the file system and not about
-// the file at hand.
-func isDown(err error) bool {
-	return isFull(err) || errors.Is(err, windows.ERROR_WRITE_PROTECT) || errors.Is(err, windows.ERROR_IO_DEVICE) ||
-		errors.Is(err, windows.ERROR_NOT_READY)
+var diskErrors = []diskError{
+	{windows.ERROR_DISK_FULL, true, "make room there"},
+	{windows.ERROR_HANDLE_DISK_FULL, true, "make room there"},
+	{windows.ERROR_DISK_QUOTA_EXCEEDED, true, "make room there, or raise the quota"},
+	{windows.ERROR_WRITE_PROTECT, false, "make it writable again"},
+	{windows.ERROR_IO_DEVICE, false, "the disk may be failing, see the system's log"},
+	{windows.ERROR_NOT_READY, false, "connect it again"},
 }

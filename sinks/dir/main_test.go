@@ -117,6 +117,16 @@ func (s *testSink) mustSend(t testing.TB, name, contents string) {
 	}
 }
 
+// logged counts the lines of the log that hold text.
+func (s *testSink) logged(text string) (lines int) {
+	for line := range strings.Lines(s.log.String()) {
+		if strings.Contains(line, text) {
+			lines++
+		}
+	}
+	return lines
+}
+
 // files returns what lies in the folder as a map from name to contents, but
 // for the sink's own folder.
 func (s *testSink) files(t testing.TB) map[string]string {
@@ -165,7 +175,9 @@ type faultyDisk struct {
 	mu    sync.Mutex
 	err   map[string]error // by the operation's name
 	calls map[string]int
-	free  func() int64 // nil: what the disk says
+	// synced are the folders of SyncDir, in order.
+	synced []string
+	free   func() int64 // nil: what the disk says
 	// before is called before each operation; nil: nothing is.
 	before func(operation string)
 }
@@ -224,6 +236,9 @@ func (d *faultyDisk) SyncDir(name string) error {
 	if err := d.call("syncdir"); err != nil {
 		return err
 	}
+	d.mu.Lock()
+	d.synced = append(d.synced, name)
+	d.mu.Unlock()
 	return d.disk.SyncDir(name)
 }
 

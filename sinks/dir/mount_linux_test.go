@@ -49,7 +49,10 @@ func wholeOrNothing(t *testing.T, s *testSink, contents string) {
 }
 
 func TestDiskFull(t *testing.T) {
-	tests := []struct{ name, minFree string }{{"ENOSPC", "0"}, {"min_free", "200000"}}
+	tests := []struct {
+		name, minFree string
+		cause         error
+	}{{"ENOSPC", "0", unix.ENOSPC}, {"min_free", "200000", errMinFree}}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			s := openAt(t, filepath.Join(mountTmpfs(t, "size=1m"), "received"), func(c *Config) {
@@ -63,13 +66,16 @@ func TestDiskFull(t *testing.T) {
 			for ; full == nil && landed < 10; landed++ {
 				full = s.send(fmt.Sprint(landed), contents)
 			}
-			if !errors.Is(full, router.ErrUnavailable) {
+			if !errors.Is(full, router.ErrUnavailable) || !errors.Is(full, test.cause) {
 				t.Fatalf("after %d files: %v", landed, full)
 			}
-			for range 3 {
-				if err := s.send("more", contents); !errors.Is(err, router.ErrUnavailable) {
-					t.Errorf("on the full disk: %v", err)
+			for i := range 3 {
+				if err := s.send(fmt.Sprint("more", i), contents[i:]); !errors.Is(err, router.ErrUnavailable) || err.Error() != full.Error() {
+					t.Errorf("on the full disk: %v, want %v", err, full)
 				}
+			}
+			if n := s.logged("level=WARN"); n > 0 {
+				t.Errorf("what the errors tell is logged as well: %s", s.log)
 			}
 			wholeOrNothing(t, s, contents)
 			if got := s.partials(t); len(got) > 0 {

@@ -16,21 +16,25 @@ import (
 // have taken.
 const maxTries = 1000
 
+// maxDurable is how many folders are remembered as durable. Beyond it they are
+// fsynced once more.
+const maxDurable = 4096
+
 // errSkipped says that a file exists and the policy is to leave it.
 var errSkipped = errors.New("a file of that name exists")
 
-// land gives a synced partial file its final name, under the policy of
-// if_exists, and makes the name durable. It returns the name that it has got.
-func (f *folder) land(partial, name, ifExists string) (string, error) {
-	name, err := f.makeParents(name)
+// land gives a synced partial file the name of its stream's turn, under the
+// policy of if_exists, and makes the name durable. It returns the name that it
+// has got. errSkipped and errOvertaken say that another file has it by right.
+func (f *folder) land(partial string, t *turn, ifExists string) (string, error) {
+	name, err := f.makeParents(t.name)
 	if err != nil {
 		return "", err
 	}
 	if ifExists == ifExistsOverwrite {
-		err = f.disk.Rename(partial, name)
-	} else {
-		err = f.disk.Publish(partial, name)
+		return name, t.overwrite(func() error { return f.overwrite(partial, name) })
 	}
+	err = f.disk.Publish(partial, name)
 	if errors.Is(err, fs.ErrExist) {
 		switch ifExists {
 		case ifExistsSkip:
@@ -44,17 +48,30 @@ func (f *folder) land(partial, name, ifExists string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	if err := f.published(name); err != nil {
+		// Not known to be durable is not landed.
+		return "", errors.Join(err, f.root.Remove(name))
+	}
+	return name, nil
+}
+
+// overwrite lands a partial file whether its name is taken or not. What was
+// overwritten cannot be had back, so the name stays when it may not be durable.
+func (f *folder) overwrite(partial, name string) error {
+	if err := f.disk.Rename(partial, name); err != nil {
+		return err
+	}
+	return f.published(name)
+}
+
+// published makes the new name of a file durable.
+func (f *folder) published(name string) error {
 	step(stepPublished)
 	if err := f.disk.SyncDir(path.Dir(name)); err != nil {
-		// Not known to be durable is not landed. What was overwritten cannot
-		// be had back, so that name stays.
-		if ifExists != ifExistsOverwrite {
-			err = errors.Join(err, f.root.Remove(name))
-		}
-		return "", err
+		return err
 	}
 	step(stepDirSynced)
-	return name, nil
+	return nil
 }
 
 // removePartial removes the name of a partial file that has another one now.
@@ -128,7 +145,7 @@ func (f *folder) makeChild(name string) (string, error) {
 		candidate := numbered(name, n+1)
 		err := f.root.Mkdir(candidate, 0o755)
 		if err == nil {
-			if err := f.disk.SyncDir(path.Dir(name)); err != nil {
+			if err := f.syncNew(candidate); err != nil {
 				return "", errors.Join(err, f.root.Remove(candidate))
 			}
 			return candidate, nil
@@ -138,8 +155,25 @@ func (f *folder) makeChild(name string) (string, error) {
 		}
 		// A symbolic link that leads out of the folder is no folder either.
 		if info, err := f.root.Stat(candidate); err == nil && info.IsDir() {
-			return candidate, nil
+			if f.durable[candidate] {
+				return candidate, nil
+			}
+			return candidate, f.syncNew(candidate)
 		}
 	}
 	return "", fmt.Errorf("%q and %d names with a number are taken by files", f.abs(name), maxTries)
+}
+
+// syncNew makes the name of a folder durable that was made now, or by a run
+// that may have been killed before it did this. f.mkdir is held.
+func (f *folder) syncNew(name string) error {
+	delete(f.durable, name)
+	if err := f.disk.SyncDir(path.Dir(name)); err != nil {
+		return err
+	}
+	if len(f.durable) >= maxDurable {
+		clear(f.durable)
+	}
+	f.durable[name] = true
+	return nil
 }

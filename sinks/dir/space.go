@@ -1,20 +1,9 @@
 package dir
 
-import (
-	"errors"
-	"fmt"
-	"sync"
-
-	"github.com/dustin/go-humanize"
-
-	"imbrouter/router"
-)
+import "sync"
 
 // lookEvery is how many bytes are written between two looks at the free space.
 const lookEvery = 16 << 20
-
-// errMinFree says that min_free stands in the way.
-var errMinFree = errors.New("the disk is nearly full")
 
 // space keeps some of the disk free. It remembers what it saw free, but no
 // shortage.
@@ -53,8 +42,8 @@ func (s *space) room(n int64) error {
 	return err
 }
 
-// look returns how many bytes may be written, at least n. Incomplete files
-// give way for them.
+// look returns how many bytes may be written, at least n, or errMinFree.
+// Incomplete files give way for them.
 func (s *space) look(n int64) (int64, error) {
 	free, err := s.folder.disk.Free()
 	if err != nil {
@@ -67,9 +56,7 @@ func (s *space) look(n int64) (int64, error) {
 		}
 	}
 	if free-s.keep < n {
-		return 0, fmt.Errorf("%w: %w: %s are free at %q, %s are needed and min_free keeps %s",
-			router.ErrUnavailable, errMinFree, humanize.IBytes(uint64(max(free, 0))), s.folder.root.Name(),
-			humanize.IBytes(uint64(n)), humanize.IBytes(uint64(s.keep)))
+		return 0, errMinFree
 	}
 	return free - s.keep, nil
 }

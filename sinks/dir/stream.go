@@ -40,24 +40,27 @@ type stream struct {
 	partial string
 	gather  []byte // of a buffer of gatherSize; nil when nothing was gathered
 	size    int64
-	active  time.Time // of the last write
-	idle    *time.Timer
-	ended   error // nil while the stream is open
+	active  time.Time   // of the last write
+	idle    *time.Timer // nil without idle_timeout
+	turn    *turn       // nil until the body is whole
+	ended   error       // nil while the stream is open
 }
 
-// create makes the partial file and starts the clock.
+// create makes the partial file and starts the clock, if there is one.
 func (w *stream) create() error {
 	if err := w.folder.space.room(max(w.info.Size, 0)); err != nil {
-		return unavailable(err)
+		return w.folder.unavailable(err)
 	}
 	var err error
 	if w.file, w.partial, err = w.folder.create(w.name); err != nil {
-		return unavailable(err)
+		return w.folder.unavailable(err)
 	}
 	step(stepCreated)
 	w.active = time.Now()
-	w.sink.timers.Add(1)
-	w.idle = time.AfterFunc(time.Duration(w.sink.config.IdleTimeout), w.checkIdle)
+	if limit := time.Duration(w.sink.config.IdleTimeout); limit > 0 {
+		w.sink.timers.Add(1)
+		w.idle = time.AfterFunc(limit, w.checkIdle)
+	}
 	return nil
 }
 
@@ -69,7 +72,7 @@ func (w *stream) Write(p []byte) (int, error) {
 		return 0, w.ended
 	}
 	if err := w.put(p); err != nil {
-		return 0, w.fail(err)
+		return 0, w.broke(err)
 	}
 	w.active = time.Now()
 	return len(p), nil
@@ -117,30 +120,53 @@ func (w *stream) write(p []byte) error {
 	return nil
 }
 
+// End implements router.Ender: the body is whole. Of streams that land under
+// one name it tells which one is the last.
+func (w *stream) End(context.Context) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.ended != nil {
+		return w.ended
+	}
+	w.bodyIsWhole()
+	return nil
+}
+
+// bodyIsWhole is for the first of End and Commit. w.mu is held.
+func (w *stream) bodyIsWhole() {
+	if w.turn == nil {
+		w.turn = w.folder.turns.take(SafeName(w.name, w.sink.config.Flatten))
+		w.stopClock() // what happens from now on is not up to the sender
+	}
+}
+
 // Commit implements router.StreamWriter: the file is durable under its final
-// name when it returns nil. It does not wait for anybody but the disk, so it
-// needs no context.
+// name when it returns nil, or has given way to another as if_exists says. It
+// does not wait for anybody but the disk, so it needs no context.
 func (w *stream) Commit(context.Context) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.ended != nil {
 		return w.ended
 	}
+	w.bodyIsWhole()
 	if err := w.sync(); err != nil {
-		return w.fail(err)
+		return w.broke(err)
 	}
-	name, err := w.folder.land(w.partial, SafeName(w.name, w.sink.config.Flatten), w.sink.config.IfExists)
-	if err != nil && !errors.Is(err, errSkipped) {
-		return w.fail(err)
+	name, err := w.folder.land(w.partial, w.turn, w.sink.config.IfExists)
+	message := "file received"
+	switch {
+	case errors.Is(err, errSkipped):
+		message = "file exists already, the received one is dropped"
+	case errors.Is(err, errOvertaken):
+		message = "the file of a later stream has this name already, the received one is dropped"
+	case err != nil:
+		return w.broke(err)
 	}
 	// A partial name that cannot be removed is swept later.
 	_ = w.folder.removePartial(w.partial)
 	step(stepLanded)
 	w.end(errCommitted)
-	message := "file received"
-	if err != nil {
-		message = "file exists already, the received one is dropped"
-	}
 	w.sink.log.Info(message, "path", w.folder.abs(name), "size", w.size,
 		"event", shown(w.info.FullName()), "stream", shown(w.info.Name))
 	return nil
@@ -169,7 +195,7 @@ func (w *stream) Abort(cause error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.ended == nil {
-		w.fail(cause)
+		w.fail(cause, false)
 	}
 }
 
@@ -177,51 +203,59 @@ func (w *stream) Abort(cause error) {
 func (w *stream) checkIdle() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.ended == nil {
+	if w.ended == nil && w.turn == nil {
 		limit := time.Duration(w.sink.config.IdleTimeout)
 		if rest := limit - time.Since(w.active); rest > 0 {
 			w.idle.Reset(rest)
 			return
 		}
-		w.fail(fmt.Errorf("%w: idle_timeout is %v", errIdle, limit))
+		w.fail(fmt.Errorf("%w: idle_timeout is %v", errIdle, limit), false)
 	}
 	w.sink.timers.Done()
 }
 
-// fail ends the stream as incomplete, for the given cause, and returns the
-// error that its caller gets. w.mu is held.
-func (w *stream) fail(cause error) error {
+// broke ends the stream because the sink could not do its part, and returns the
+// error for its caller. w.mu is held.
+func (w *stream) broke(err error) error {
+	err = w.folder.unavailable(err)
+	w.fail(err, isFull(err))
+	return err
+}
+
+// fail ends the stream as incomplete, for the given cause. full says that the
+// cause is a disk without room: then nothing is kept, and the cause says so to
+// the caller of this sink, who tells of it. w.mu is held.
+func (w *stream) fail(cause error, full bool) {
 	policy := w.sink.config.Incomplete
-	flushErr := w.flush()
-	if isFull(cause) || isFull(flushErr) || errors.Is(cause, errMinFree) {
+	flushErr := w.folder.unavailable(w.flush())
+	if full || isFull(flushErr) {
 		policy = incompleteRemove // what is kept would keep the disk full
 	}
 	if w.file != nil {
 		_ = w.file.Close() // it is not whole, whatever this says
 	}
-	cause = unavailable(cause)
 	kept, err := w.folder.setAside(w.partial, w.name, w.reasonText(cause), policy)
 	w.end(cause)
-	w.sink.logIncomplete(w.folder, kept, err, "stream", shown(w.info.Name), "event", shown(w.info.FullName()),
-		"size", w.size, "error", cause)
-	return cause
+	if err = errors.Join(flushErr, err); err != nil || !full {
+		w.sink.logIncomplete(w.folder, kept, err, "stream", shown(w.info.Name), "event", shown(w.info.FullName()),
+			"size", w.size, "error", cause)
+	}
 }
 
 // end lets go of all that an open stream holds but its file. w.mu is held.
 func (w *stream) end(err error) {
 	w.ended = err
-	if w.idle.Stop() {
-		w.sink.timers.Done()
+	w.stopClock()
+	if w.turn != nil {
+		w.folder.turns.leave(w.turn)
 	}
 	w.sink.release(w)
 }
 
-// unavailable marks an error that is about the disk and not about the stream.
-func unavailable(err error) error {
-	if isDown(err) {
-		return fmt.Errorf("%w: %w", router.ErrUnavailable, err)
+func (w *stream) stopClock() {
+	if w.idle != nil && w.idle.Stop() {
+		w.sink.timers.Done()
 	}
-	return err
 }
 
 func tooLarge(limit config.Size) error {

@@ -1,13 +1,12 @@
 package imb
 
 import (
-	"strings"
-
-	"imbrouter/imb"
 	"imbrouter/imb/wire"
 	"imbrouter/router"
 	"imbrouter/router/config"
 )
+
+const maxEvents = 1_000_000 // of max_events
 
 // Config is the table of an imb sink.
 type Config struct {
@@ -24,16 +23,16 @@ type Config struct {
 	// of a frame. Default true.
 	PyimbSafe bool `toml:"pyimb_safe"`
 	// Queue is how much may wait to be sent. A full queue holds the source up.
-	// Default "8MiB".
+	// From "64KiB" to "1GiB", default "8MiB".
 	Queue config.Size `toml:"queue"`
 	// WhenDown says what becomes of signals while the hub is away: "queue"
 	// lets them wait in the queue, "fail" makes them fail. Default "queue".
 	WhenDown string `toml:"when_down"`
 	// MaxEvents is how many event names the sink publishes, where routes
-	// compute them. Default 10000.
+	// compute them. From 1 to 1000000, default 10000.
 	MaxEvents int `toml:"max_events"`
 
-	federation string
+	full string // Event with the connection's federation; "" without Event
 }
 
 // NewConfig returns a Config with the defaults.
@@ -46,27 +45,20 @@ func NewConfig() *Config {
 // Check implements config.Part.
 func (c *Config) Check(check *config.Check) {
 	c.Connection = check.Connection(c.Connection)
-	c.federation = check.Federation(c.Connection)
-	if strings.HasSuffix(c.Event, "*") {
-		check.Errorf("event", "an event to publish cannot be the pattern %q: name one event", c.Event)
+	if c.Event != "" {
+		c.full = check.EventName("event", c.Connection, c.Event)
 	}
-	if c.ChunkSize < 1 || c.ChunkSize > wire.MaxEventData-wire.StreamHeaderSize {
-		check.Errorf("chunk_size", "must be from 1B to %dB", wire.MaxEventData-wire.StreamHeaderSize)
-	}
-	if c.Queue < 64<<10 {
-		check.Errorf("queue", "must be at least 64KiB")
-	}
+	config.Range(check, "chunk_size", c.ChunkSize, 1, wire.MaxEventData-wire.StreamHeaderSize)
+	config.Range(check, "queue", c.Queue, config.MinQueue, config.MaxQueue)
 	check.OneOf("when_down", c.WhenDown, "queue", "fail")
-	if c.MaxEvents < 1 {
-		check.Errorf("max_events", "must be at least 1")
-	}
+	config.Range(check, "max_events", c.MaxEvents, 1, maxEvents)
 }
 
 // Traffic implements config.Part.
 func (c *Config) Traffic() config.Traffic {
 	t := config.Traffic{Connection: c.Connection}
 	if c.Event != "" {
-		t.Events = []string{router.FullName(c.federation, c.Event)}
+		t.Events = []string{c.full}
 	}
 	return t
 }
@@ -75,6 +67,6 @@ func (c *Config) Traffic() config.Traffic {
 func (c *Config) Build(env router.Env) (router.Sink, error) {
 	return &sink{
 		config: *c, connection: env.Connections[c.Connection], echoes: env.Echoes, log: env.Log,
-		ready: make(chan struct{}), events: map[string]*imb.Event{}, alone: map[string]bool{},
+		alone: map[string]bool{},
 	}, nil
 }

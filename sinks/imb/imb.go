@@ -19,6 +19,7 @@ import (
 	"io"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"imbrouter/imb"
@@ -36,50 +37,78 @@ type sink struct {
 	echoes     *router.Echoes
 	log        *slog.Logger
 	inFlight   context.Context // see router.InFlight
-	client     *imb.Client
-	ready      chan struct{} // closed at the first connection
+	own        *line           // for all but what the relay is for
+	relay      atomic.Pointer[relay]
 
-	mu     sync.Mutex
-	events map[string]*imb.Event // published, by full name
-	alone  map[string]bool       // events of which it was told that nobody subscribes
+	mu    sync.Mutex
+	alone map[string]bool // events of which it was told that nobody subscribes
 }
 
 // Open implements router.Opener. It begins to connect; a hub that is away is
 // waited for in the background.
-func (s *sink) Open(ctx context.Context) error {
-	o := s.connection.Options
-	o.SendQueue = int(s.config.Queue)
-	o.Log = s.log
-	o.Retry = true
-	connected := sync.OnceFunc(func() { close(s.ready) })
-	o.OnState = func(state imb.State, _ error) {
-		if state == imb.Connected {
-			connected()
+func (s *sink) Open(ctx context.Context) (err error) {
+	s.inFlight = router.InFlight(ctx)
+	if s.own, err = s.connect(ctx, func() {}); err != nil {
+		return err
+	}
+	if s.config.Event != "" { // so that the hub can tell in time whether anyone listens
+		if _, err := s.own.event(router.FullName(s.connection.Options.Federation, s.config.Event)); err != nil {
+			return err
 		}
 	}
-	client, err := imb.Connect(ctx, o)
-	if err != nil {
-		return fmt.Errorf("connection %q: %w", s.connection.Name, err)
-	}
-	s.client, s.inFlight = client, router.InFlight(ctx)
-	if s.config.Event != "" { // so that the hub can tell in time whether anyone listens
-		_, err = s.event(s.connection.Options.Federation, s.config.Event)
-	}
+	_, err = s.relayIfHeard()
 	return err
 }
 
 // Ready implements router.Readier.
-func (s *sink) Ready() <-chan struct{} { return s.ready }
+func (s *sink) Ready() <-chan struct{} { return s.own.ready }
 
 // Close implements router.Opener.
 func (s *sink) Close() error {
 	ctx, cancel := context.WithTimeout(s.inFlight, closeTimeout)
 	defer cancel()
-	return s.client.Close(ctx)
+	err := s.own.client.Close(ctx)
+	if r := s.relay.Load(); r != nil {
+		err = errors.Join(err, r.close(ctx))
+	}
+	return err
+}
+
+// relayIfHeard returns the relay, or nil when no source ignores what is relayed
+// to the hub.
+func (s *sink) relayIfHeard() (*relay, error) {
+	if r := s.relay.Load(); r != nil || !s.echoes.Listening(s.connection.Hub) {
+		return r, nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if r := s.relay.Load(); r != nil {
+		return r, nil
+	}
+	r, err := s.newRelay()
+	if err == nil {
+		s.relay.Store(r)
+	}
+	return r, err
+}
+
+// line returns the line for a message, and the relay when it is that one's.
+func (s *sink) line(relayed bool) (*line, *relay, error) {
+	if !relayed {
+		return s.own, nil, nil
+	}
+	switch r, err := s.relayIfHeard(); {
+	case err != nil:
+		return nil, nil, err
+	case r == nil:
+		return s.own, nil, nil
+	default:
+		return r.line, r, nil
+	}
 }
 
 // destination returns where a message with that event name goes.
-func (s *sink) destination(federation, event string, redirected bool) (*imb.Event, error) {
+func (s *sink) destination(l *line, federation, event string, redirected bool) (*imb.Event, error) {
 	if !redirected {
 		federation = s.connection.Options.Federation
 	}
@@ -89,46 +118,27 @@ func (s *sink) destination(federation, event string, redirected bool) (*imb.Even
 	if event == "" {
 		return nil, router.Permanent(errors.New("the message has no event name: give the sink an `event`, or the route a `set.event`"))
 	}
-	return s.event(federation, event)
-}
-
-// event returns a published event. Names may be computed from messages, so
-// their number has a limit.
-func (s *sink) event(federation, event string) (*imb.Event, error) {
-	full := router.FullName(federation, event)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if e, ok := s.events[full]; ok {
-		return e, nil
-	}
-	if len(s.events) >= s.config.MaxEvents {
-		return nil, router.Permanent(fmt.Errorf("event %q: the sink publishes %d events already, and `max_events` allows no more",
-			full, len(s.events)))
-	}
-	e := s.client.FullEvent(full)
-	switch err := e.Publish(); {
-	case errors.Is(err, imb.ErrWildcard), errors.Is(err, wire.ErrTooLarge):
-		return nil, router.Permanent(err)
-	case err != nil:
-		return nil, err
-	}
-	s.events[full] = e
-	return e, nil
+	return l.event(router.FullName(federation, event))
 }
 
 // Signal implements router.Sink.
 func (s *sink) Signal(ctx context.Context, m router.Signal) error {
-	e, err := s.destination(m.Federation, m.Event, m.Redirected)
+	l, relay, err := s.line(m.Relayed)
 	if err != nil {
 		return err
 	}
-	if s.config.WhenDown == "fail" && s.client.State() != imb.Connected {
+	e, err := s.destination(l, m.Federation, m.Event, m.Redirected)
+	if err != nil {
+		return err
+	}
+	if s.config.WhenDown == "fail" && l.client.State() != imb.Connected {
 		return unavailable(s.connection, imb.ErrNotConnected)
 	}
-	if m.Relayed {
-		s.echoes.Relaying(s.connection.Hub, e.Name(), m.Kind, m.Flags, m.Tick, m.Data)
-	}
+	noted := relay.sending(e.Name(), m.Kind, m.Flags, m.Tick, m.Data)
 	err = e.Send(ctx, imb.Message{Kind: m.Kind, Flags: m.Flags, Tick: m.Tick, Data: m.Data})
+	if err != nil && noted {
+		relay.echoes.NotSent(e.Name(), m.Kind, m.Flags, m.Tick, m.Data)
+	}
 	switch {
 	case errors.Is(err, wire.ErrTooLarge), errors.Is(err, imb.ErrStreamKind):
 		return router.Permanent(err)
@@ -138,19 +148,20 @@ func (s *sink) Signal(ctx context.Context, m router.Signal) error {
 
 // Stream implements router.Sink.
 func (s *sink) Stream(ctx context.Context, info router.StreamInfo) (router.StreamWriter, error) {
-	e, err := s.destination(info.Federation, info.Event, info.Redirected)
+	l, relay, err := s.line(info.Relayed)
 	if err != nil {
 		return nil, err
 	}
-	o := imb.StreamOptions{
+	e, err := s.destination(l, info.Federation, info.Event, info.Redirected)
+	if err != nil {
+		return nil, err
+	}
+	out, err := e.OpenStream(ctx, info.Name, imb.StreamOptions{
 		ChunkSize: int(s.config.ChunkSize), Flags: info.Flags, Tick: info.Tick, AllowEndMagic: !s.config.PyimbSafe,
-	}
-	if info.Relayed {
-		o.OnID = func(id int32) {
-			s.echoes.Relaying(s.connection.Hub, e.Name(), wire.StreamHeader, info.Flags, info.Tick, wire.AppendInt32(nil, id))
-		}
-	}
-	out, err := e.OpenStream(ctx, info.Name, o)
+		OnID: func(id int32) {
+			relay.sending(e.Name(), wire.StreamHeader, info.Flags, info.Tick, wire.AppendInt32(nil, id))
+		},
+	})
 	if err != nil {
 		return nil, s.streamError(err)
 	}
@@ -219,7 +230,7 @@ func (w *stream) Commit(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := w.sink.client.Flush(ctx); err != nil {
+	if err := w.out.Flush(ctx); err != nil {
 		return w.sink.streamError(fmt.Errorf("sent, but not confirmed: %w", err))
 	}
 	w.sink.warnIfAlone(w.event, w.info)

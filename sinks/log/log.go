@@ -50,7 +50,7 @@ type sink struct {
 
 func (s *sink) Signal(ctx context.Context, m router.Signal) error {
 	if s.log.Enabled(ctx, s.level) {
-		s.log.Log(ctx, s.level, "signal", "event", m.FullName(), "kind", m.Kind.String(),
+		s.log.Log(ctx, s.level, "signal", "event", short(m.FullName()), "kind", m.Kind.String(),
 			"data", wire.Describe(m.Kind, m.Data))
 	}
 	return router.ErrNotTaken
@@ -72,11 +72,22 @@ func (s *stream) Write(p []byte) (int, error) {
 }
 
 func (s *stream) Commit(ctx context.Context) error {
-	s.sink.log.Log(ctx, s.sink.level, "stream", "event", s.info.FullName(), "stream", s.info.Name, "size", s.size)
+	s.sink.log.Log(ctx, s.sink.level, "stream",
+		"event", short(s.info.FullName()), "stream", short(s.info.Name), "size", s.size)
 	return router.ErrNotTaken
 }
 
 func (s *stream) Abort(cause error) {
 	s.sink.log.Log(context.Background(), s.sink.level, "stream cut off",
-		"event", s.info.FullName(), "stream", s.info.Name, "size", s.size, "error", cause)
+		"event", short(s.info.FullName()), "stream", short(s.info.Name), "size", s.size, "error", cause)
+}
+
+// short returns a name from outside, which may have megabytes, as far as a line
+// shows it.
+func short(name string) string {
+	const most = 1024
+	if len(name) > most {
+		return name[:most] + "…"
+	}
+	return name
 }

@@ -24,17 +24,21 @@ const firstLook = 5 * time.Millisecond
 //  1. the kernel knows whether a writer has it open (a read lease);
 //  2. else, it has not changed for the settle time.
 //
+// A settle time that is set counts in any case: some programs write a file in
+// several steps and close it after each.
+//
 // A close that inotify saw would stand between the two; fsnotify does not pass
 // it on. A file that was renamed in is whole at once by the first.
 //
 // Time is that of the monotonic clock since a change was last noticed. What the
 // file's own time says, and jumps of the system's, make no difference.
 func (d *delivery) incomplete(f *os.File, e edition, looks int) time.Duration {
-	switch d.writers(f) {
-	case noWriter:
-		return 0
-	case someWriter:
+	writers := d.writers(f)
+	switch {
+	case writers == someWriter:
 		return lookAgain(looks, d.settle)
+	case writers == noWriter && !d.settleAlways:
+		return 0
 	default:
 		return max(d.settle-time.Since(e.since), 0)
 	}

@@ -124,6 +124,43 @@ func TestSettleTime(t *testing.T) {
 	})
 }
 
+// Some programs write a file in several steps, and close it in between.
+func TestSettleThatIsSetCountsForClosedFilesToo(t *testing.T) {
+	needLeases(t)
+	config, err := parse(t, "path = \"drop\"\nsettle = \"5s\"")
+	if err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		d := newDrop(t)
+		config.Path, config.Watch, config.PollInterval = d.path, d.config.Watch, d.config.PollInterval
+		d.config = config
+		d.build()
+		d.start()
+		d.write("f", "")
+		for range 5 {
+			d.appendTo("f", "part ")
+			wait(4 * time.Second)
+			if n := len(d.sink.tried()); n != 0 {
+				t.Fatal("a file was sent that did not settle")
+			}
+		}
+		wait(2 * time.Second)
+		d.expectSent("f=part part part part part ")
+	})
+}
+
+func TestClosedFileIsSentAtOnce(t *testing.T) {
+	needLeases(t)
+	synctest.Test(t, func(t *testing.T) {
+		d := newDrop(t)
+		d.start()
+		d.write("f", "text")
+		wait(time.Duration(d.config.PollInterval))
+		d.expectSent("f=text")
+	})
+}
+
 // Fault 16.
 func TestFileTimesDoNotMatter(t *testing.T) {
 	for _, evidence := range []struct {

@@ -1,6 +1,7 @@
 package dir
 
 import (
+	"path"
 	"path/filepath"
 	"time"
 
@@ -22,6 +23,7 @@ const (
 	minInterval = 100 * time.Millisecond // of poll_interval
 	minRescan   = time.Second
 	maxParallel = 64
+	maxAttempts = 1_000_000
 )
 
 // Config is the table of a dir source.
@@ -41,9 +43,10 @@ type Config struct {
 	// Recursive says that folders in the folder count too. Symbolic links are
 	// never followed. Default true.
 	Recursive bool `toml:"recursive"`
-	// Settle is how long a file must not have changed before it is sent, where
-	// the system cannot tell that its writer has closed it: files of another
-	// user, network file systems, systems other than Linux. Default "500ms".
+	// Settle is how long a file must not have changed before it is sent. By
+	// default at once, where the system can tell that its writer has closed it,
+	// and "500ms" where it cannot: files of another user, network file systems,
+	// systems other than Linux.
 	Settle config.Duration `toml:"settle"`
 	// Watch says how new files are noticed: "inotify" by the events of the
 	// system (also where they have another name), "poll" by looking every
@@ -62,8 +65,10 @@ type Config struct {
 	Parallel int `toml:"parallel"`
 	// MaxAttempts is how often a file is tried that its destination fails to
 	// take, before it is moved to the folder failed. Attempts while the
-	// destination is away do not count. Default 10.
+	// destination is away do not count. From 1 to 1000000, default 10.
 	MaxAttempts int `toml:"max_attempts"`
+
+	settleAlways bool // Settle counts also for a file that its writer has closed
 }
 
 // NewConfig returns a Config with the defaults.
@@ -78,15 +83,15 @@ func NewConfig() *Config {
 
 // Check implements config.Part.
 func (c *Config) Check(check *config.Check) {
-	if c.Path == "" {
-		check.Missing("path")
-	} else {
-		c.Path = check.Path(c.Path)
+	c.Path = check.Path("path", c.Path)
+	if len(c.Include) == 0 {
+		check.Errorf("include", "is empty, which sends nothing; remove it to send every file")
 	}
 	checkPatterns(check, "include", c.Include)
 	checkPatterns(check, "exclude", c.Exclude)
 	check.OneOf("watch", c.Watch, watchAuto, watchInotify, watchPoll)
 	check.OneOf("after", c.After, afterMove, afterDelete, afterKeep)
+	c.settleAlways = check.Defined("settle")
 	if c.Settle < 0 {
 		check.Errorf("settle", "must not be negative")
 	}
@@ -96,12 +101,8 @@ func (c *Config) Check(check *config.Check) {
 	if time.Duration(c.Rescan) < minRescan {
 		check.Errorf("rescan", "must be at least %v", minRescan)
 	}
-	if c.Parallel < 1 || c.Parallel > maxParallel {
-		check.Errorf("parallel", "must be from 1 to %d", maxParallel)
-	}
-	if c.MaxAttempts < 1 {
-		check.Errorf("max_attempts", "must be at least 1")
-	}
+	config.Range(check, "parallel", c.Parallel, 1, maxParallel)
+	config.Range(check, "max_attempts", c.MaxAttempts, 1, maxAttempts)
 }
 
 func checkPatterns(check *config.Check, key string, patterns []string) {
@@ -113,13 +114,34 @@ func checkPatterns(check *config.Check, key string, patterns []string) {
 }
 
 // Traffic implements config.Part.
-func (c *Config) Traffic() config.Traffic { return config.Traffic{Folder: c.Path, Flat: !c.Recursive} }
+func (c *Config) Traffic() config.Traffic {
+	moved := []string{filepath.Join(c.Path, failedDir)}
+	if c.After == afterMove {
+		moved = append(moved, filepath.Join(c.Path, sentDir))
+	}
+	return config.Traffic{Folder: c.Path, Reads: c.reads, Moved: moved}
+}
+
+// reads tells whether files in a folder below the source's can be input.
+func (c *Config) reads(below string) bool {
+	selection := c.selection()
+	for dir := below; dir != "."; dir = path.Dir(dir) {
+		if !selection.dir(dir) || dir == sentDir || dir == failedDir {
+			return false
+		}
+	}
+	return true
+}
+
+func (c *Config) selection() selection {
+	return selection{include: c.Include, exclude: c.Exclude, recursive: c.Recursive}
+}
 
 // Build implements config.Source.
 func (c *Config) Build(env router.Env) (router.Source, error) {
 	return &Source{
 		config: *c, path: filepath.Clean(c.Path), name: env.Name, log: env.Log,
-		selection:  selection{include: c.Include, exclude: c.Exclude, recursive: c.Recursive},
+		selection:  c.selection(),
 		newWatcher: newFSWatcher, writers: openWriters,
 	}, nil
 }

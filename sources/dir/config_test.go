@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"imbrouter/router"
 	"imbrouter/router/config"
@@ -66,7 +67,7 @@ max_attempts = 3
 		Path: got.Path, Include: []string{"**/*.csv"}, Exclude: []string{"*.tmp", "*.part"},
 		Settle: 2e9, Watch: "poll", PollInterval: 5e9, Rescan: 60e9, After: "keep", Parallel: 8, MaxAttempts: 3,
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(Config{})); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -78,7 +79,7 @@ func TestConfigDefaults(t *testing.T) {
 	}
 	want := NewConfig()
 	want.Path = got.Path
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(Config{})); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -87,6 +88,8 @@ func TestConfigErrors(t *testing.T) {
 	for table, want := range map[string]string{
 		``:                       `"path"`,
 		`path = ""`:              `path: must not be empty`,
+		`path = "~/drop"`:        `path: "~/drop": ~ is not replaced here`,
+		`include = []`:           `include: is empty, which sends nothing`,
 		`include = ["ok", "[a"]`: `include: "[a" is no pattern`,
 		`exclude = ["{a"]`:       `exclude: "{a" is no pattern`,
 		`settle = "-1s"`:         `settle: must not be negative`,
@@ -95,7 +98,8 @@ func TestConfigErrors(t *testing.T) {
 		`rescan = "0s"`:          `rescan: must be at least 1s`,
 		`after = "mve"`:          `did you mean "move"`,
 		`parallel = 0`:           `parallel: must be from 1 to 64`,
-		`max_attempts = 0`:       `max_attempts: must be at least 1`,
+		`parallel = 1000000000`:  `parallel: must be from 1 to 64`,
+		`max_attempts = 0`:       `max_attempts: must be from 1 to 1000000`,
 		`recursive = "yes"`:      `recursive`,
 		`settle_time = "1s"`:     `settle_time`,
 	} {
@@ -106,6 +110,53 @@ func TestConfigErrors(t *testing.T) {
 		var problems config.Errors
 		if !errors.As(err, &problems) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, want %s", table, err, want)
+		}
+	}
+}
+
+// TestTraffic tells what the source reads below its folder, and what it moves.
+func TestTraffic(t *testing.T) {
+	for _, test := range []struct {
+		table, below string
+		reads        bool
+	}{
+		{"", "a", true},
+		{"", "a/b/c", true},
+		{"", "a/sent", true},
+		{"", "sent", false},
+		{"", "failed/a", false},
+		{"", ".imbrouter/staged", false},
+		{"", "a/.hidden/b", false},
+		{"recursive = false", "a", false},
+		{`exclude = ["b"]`, "a/b/c", false},
+		{`exclude = ["a/*"]`, "a/b", false},
+		{`exclude = ["a/*"]`, "b/a", true},
+	} {
+		c, err := parse(t, "path = \"drop\"\n"+test.table)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := c.Traffic().Reads(test.below); got != test.reads {
+			t.Errorf("with %q, reads %q: %v", test.table, test.below, got)
+		}
+	}
+	for after, want := range map[string][]string{
+		"move": {"failed", "sent"}, "delete": {"failed"}, "keep": {"failed"},
+	} {
+		c, err := parse(t, "path = \"drop\"\nafter = \""+after+"\"")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, folder := range c.Traffic().Moved {
+			rel, err := filepath.Rel(c.Path, folder)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, rel)
+		}
+		if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(Config{})); diff != "" {
+			t.Errorf("after = %q (-want +got)\n%s", after, diff)
 		}
 	}
 }

@@ -10,8 +10,6 @@ import (
 	"log/slog"
 	"os"
 	"path"
-	"path/filepath"
-	"sync"
 	"time"
 
 	"imbrouter/router"
@@ -25,22 +23,18 @@ import (
 // (the file is in staging), "archived" (it has been dealt with for good).
 var step = func(name string) { failpoint.Reach("send", name) }
 
-// copyBuffer is the size of the pieces in which a body is copied to a writer
-// that does not read by itself.
-const copyBuffer = 256 << 10
-
 // delivery takes files through one try: complete? send, and put away. It is
 // safe for concurrent use.
 type delivery struct {
-	folder      *folder
-	source      string
-	next        router.Sink
-	settle      time.Duration
-	after       string
-	maxAttempts int
-	writers     func(*os.File) writers
-	log         *slog.Logger
-	buffers     sync.Pool // of *[copyBuffer]byte
+	folder       *folder
+	source       string
+	next         router.Sink
+	settle       time.Duration
+	settleAlways bool
+	after        string
+	maxAttempts  int
+	writers      func(*os.File) writers
+	log          *slog.Logger
 }
 
 // job is one try of a file.
@@ -104,6 +98,10 @@ func (d *delivery) deliver(ctx context.Context, f *os.File, r *result) {
 		r.outcome, r.wait = incomplete, wait
 		return
 	}
+	if d.folder.isNote(r.path, f) {
+		d.removeNote(f, r)
+		return
+	}
 	if d.folder.sent.has(r.path, r.version) {
 		d.putAway(f, r)
 		return
@@ -156,7 +154,7 @@ func (d *delivery) send(ctx context.Context, f *os.File, r *result) error {
 		return err
 	}
 	step("header")
-	n, err := d.copy(w, io.LimitReader(f, v.size))
+	n, err := io.Copy(w, io.LimitReader(f, v.size))
 	if err == nil {
 		step("body")
 		err = d.unchanged(f, v)
@@ -170,18 +168,6 @@ func (d *delivery) send(ctx context.Context, f *os.File, r *result) error {
 	}
 	step("tail")
 	return w.Commit(ctx)
-}
-
-func (d *delivery) copy(w io.Writer, r io.Reader) (int64, error) {
-	if rf, ok := w.(io.ReaderFrom); ok {
-		return rf.ReadFrom(r)
-	}
-	buffer, ok := d.buffers.Get().(*[copyBuffer]byte)
-	if !ok {
-		buffer = new([copyBuffer]byte)
-	}
-	defer d.buffers.Put(buffer)
-	return io.CopyBuffer(w, r, buffer[:])
 }
 
 // unchanged returns errChanged if an open file is no longer the version v, or
@@ -286,7 +272,7 @@ func (d *delivery) giveUp(f *os.File, r *result) {
 	case err == nil:
 		d.log.Error("the file cannot be sent; it is set aside", "path", r.path, "moved_to", to,
 			"failures", r.failures, "error", cause)
-		if err := d.writeReason(to, r); err != nil {
+		if err := d.folder.writeNote(to, r); err != nil {
 			d.log.Error("the note beside the file cannot be written", "path", to, "error", err)
 		}
 		d.sync(to, path.Dir(to), path.Dir(r.path))
@@ -299,26 +285,4 @@ func (d *delivery) giveUp(f *os.File, r *result) {
 	default:
 		r.block(fmt.Errorf("%w; and it cannot be moved to %q: %w", cause, failedDir, err))
 	}
-}
-
-// writeReason writes the note beside a file in failed/.
-func (d *delivery) writeReason(to string, r *result) error {
-	f, err := d.folder.createNew(path.Dir(to), lengthened(path.Base(to), ".reason.txt"))
-	if err != nil {
-		return err
-	}
-	absolute := func(name string) string { return filepath.Join(d.folder.path, filepath.FromSlash(name)) }
-	_, err = fmt.Fprintf(f, `This file could not be sent.
-
-File:     %q
-Reason:   %s
-Attempts: %d
-Time:     %s
-
-To try again, move
-  %q
-back to
-  %q
-`, r.path, r.err, r.failures, time.Now().Format(time.RFC3339), absolute(to), absolute(r.path))
-	return errors.Join(err, f.Close())
 }

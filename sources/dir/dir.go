@@ -8,6 +8,9 @@
 //	drop/failed/                   what cannot be sent, each with a .reason.txt
 //	drop/.imbrouter/               the lock, and the books
 //
+// It may be the folder of a dir sink as well: then what that receives is sent on.
+// A folder in it that another source watches is left to that one.
+//
 // Four parts do the work. A scanner finds files: events are hints where to
 // look, the regular scan of the whole folder is the truth. A table knows what
 // is to be done about each. Workers take one file each through a delivery:
@@ -29,13 +32,13 @@
 //
 //   - router.ErrNotTaken: the file stays and is not tried again until it changes.
 //   - router.ErrUnavailable: the file stays and is tried for ever. Files that
-//     wait for the same reason, as the error's text tells it, send one ahead.
+//     wait for one destination, as the error's text names it, send one ahead.
 //   - router.ErrPermanent: the file moves to failed/.
 //   - other errors: it is tried max_attempts times and then moves to failed/.
 //
 // A file that cannot be read or moved on this machine stays and is tried for
 // ever; one that was sent is not sent again for that. A file in failed/ that
-// is moved back is a new one.
+// is moved back is a new one; the note about it, should it come along, is removed.
 package dir
 
 import (

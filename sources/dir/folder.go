@@ -19,8 +19,8 @@ import (
 // The layout of a drop folder, in paths relative to it. What lies in these
 // folders is never input.
 const (
-	ownDir    = ".imbrouter"            // the lock and the books
-	lockFile  = ownDir + "/lock"        // locked while a source watches the folder; holds its process id
+	ownDir    = ".imbrouter"            // the lock and the books; a sink on the same folder has its own here too
+	lockFile  = ownDir + "/source.lock" // locked while a source watches the folder; holds its process id
 	stateFile = ownDir + "/sent.jsonl"  // see sentLog
 	stagedDir = ownDir + "/staged"      // files on their way out, under their relative path, see folder.take
 	sentDir   = "sent"                  // files that were sent, under their relative path
@@ -49,6 +49,8 @@ type folder struct {
 	lock *flock.Flock
 	sent *sentLog
 	log  *slog.Logger
+
+	flush func(*os.File) error // (*os.File).Sync
 }
 
 // openFolder locks the folder at path and prepares what is needed in it; sent/
@@ -58,7 +60,7 @@ func openFolder(path string, useSent bool, log *slog.Logger) (*folder, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &folder{path: path, root: root, log: log}
+	d := &folder{path: path, root: root, log: log, flush: (*os.File).Sync}
 	if err := d.prepare(useSent); err != nil {
 		d.close()
 		return nil, err
@@ -67,7 +69,7 @@ func openFolder(path string, useSent bool, log *slog.Logger) (*folder, error) {
 }
 
 func (d *folder) prepare(useSent bool) error {
-	if err := d.root.MkdirAll(ownDir, dirPerm); err != nil {
+	if err := d.makeFolder(ownDir); err != nil {
 		return fmt.Errorf("prepare %q: %w", d.path, err)
 	}
 	if err := d.takeLock(); err != nil {
@@ -124,7 +126,7 @@ func (d *folder) takeLock() error {
 
 // checkWritable makes a folder if need be, and a file in it for a moment.
 func (d *folder) checkWritable(dir string) error {
-	err := d.root.MkdirAll(dir, dirPerm)
+	err := d.makeFolder(dir)
 	if err == nil {
 		probe := path.Join(dir, probeFile)
 		var f *os.File
@@ -324,7 +326,7 @@ func (d *folder) place(from, base, name string) (string, error) {
 // and returns its path. One whose name a file has taken gets a number, as a
 // file would; base does not, or files would be lost sight of.
 func (d *folder) makeDirs(base, dir string) (string, error) {
-	if err := d.root.MkdirAll(base, dirPerm); err != nil {
+	if err := d.makeFolder(base); err != nil {
 		return "", err
 	}
 	if dir == "." {
@@ -334,7 +336,7 @@ func (d *folder) makeDirs(base, dir string) (string, error) {
 	for part := range strings.SplitSeq(dir, "/") {
 		for n := 1; ; n++ {
 			next := path.Join(made, numbered(part, n))
-			err := d.root.Mkdir(next, dirPerm)
+			err := d.mkdir(next)
 			if err != nil && !errors.Is(err, fs.ErrExist) {
 				return "", err
 			}
@@ -345,6 +347,27 @@ func (d *folder) makeDirs(base, dir string) (string, error) {
 		}
 	}
 	return made, nil
+}
+
+// makeFolder makes a folder of the layout, and those above it, where they are
+// missing. A file in the place of one shows with the first use.
+func (d *folder) makeFolder(name string) error {
+	made := "."
+	for part := range strings.SplitSeq(name, "/") {
+		made = path.Join(made, part)
+		if err := d.mkdir(made); err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// mkdir makes a folder whose name survives a power cut.
+func (d *folder) mkdir(name string) error {
+	if err := d.root.Mkdir(name, dirPerm); err != nil {
+		return err
+	}
+	return d.sync(path.Dir(name))
 }
 
 // freeName returns name if the folder has no such entry, or else with the
@@ -417,7 +440,7 @@ func (d *folder) sync(names ...string) error {
 	for _, name := range names {
 		f, err := d.root.OpenFile(name, openFlags, 0)
 		if err == nil {
-			err = f.Sync()
+			err = d.flush(f)
 			_ = f.Close()
 		}
 		if err != nil && !errors.Is(err, fs.ErrNotExist) && !cannotSync(err) {

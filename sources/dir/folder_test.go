@@ -177,6 +177,30 @@ func TestDelete(t *testing.T) {
 	})
 }
 
+// A file is as safe from a power cut as the names of all the folders above it.
+func TestNewFoldersAreFlushed(t *testing.T) {
+	d := newDrop(t)
+	d.must(d.source.Open(t.Context()))
+	defer d.source.Close()
+	folder := d.source.folder
+	flushed := map[string]bool{}
+	folder.flush = func(f *os.File) error {
+		flushed[strings.TrimPrefix(f.Name(), d.path+"/")] = true
+		return nil
+	}
+	d.write("a/b/f", "text")
+	d.must(os.Remove(d.abs(sentDir)))
+	v, err := folder.version("a/b/f")
+	d.must(err)
+	_, err = folder.moveAway("a/b/f", v, sentDir)
+	d.must(err)
+	for _, dir := range []string{".", "sent", "sent/a"} {
+		if !flushed[dir] {
+			t.Errorf("a folder was made in %q, which was not flushed: %v", dir, flushed)
+		}
+	}
+}
+
 // A version that replaces another between the last look and the move must not
 // be taken for it. The replacement is made in the middle of take.
 func TestTakeTakesOnlyTheVersionThatWasSent(t *testing.T) {

@@ -94,6 +94,7 @@ func TestUnreadableFile(t *testing.T) {
 		d.must(os.Chmod(d.abs("closed folder"), 0o755))
 		wait(11 * time.Second)
 		d.expectSent("open=goes", "closed=text", "closed folder/f=in it")
+		d.expectLog(1, "level=INFO", "no longer held up", "path=closed ", "held_up=1m")
 	})
 }
 
@@ -149,6 +150,7 @@ func TestFileThatCannotBeMovedIsNotSentAgain(t *testing.T) {
 		wait(11 * time.Second)
 		d.expectSent("fixed/f=text")
 		d.expectTree("sent/fixed/f=text")
+		d.expectLog(1, "level=INFO", "no longer held up", "path=fixed/f", "held_up=1m")
 
 		// It is forgotten then: the same file, moved back, is new.
 		d.stop()

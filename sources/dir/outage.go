@@ -2,52 +2,68 @@ package dir
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
+
+	"imbrouter/router"
 )
+
+// retellInterval is how often it is told again that a destination is away.
+const retellInterval = time.Minute
 
 // outage is a destination that is away, and the files that wait for it.
 //
 // A file does not say where it goes, and one folder may feed several
 // destinations. So each file is tried once, whatever became of others, and
-// those that fail for the same reason wait together: one of them at a time is
-// the probe that finds out whether the destination is back. They take turns,
+// those that turn out to have the same destination wait together: one of them
+// at a time is the probe that finds out whether it is back. They take turns,
 // so that a file which fails for a reason of its own does not stand in the way.
 type outage struct {
-	reason   string
-	since    time.Time
-	failures int // of probes; the file that found the outage counts as one
-	pause    *backoff.ExponentialBackOff
-	waiting  []*file // longest waiting first; those not in stateParked have left
+	destination string
+	since       time.Time
+	told        time.Time // when it was last told
+	failures    int       // of probes; the file that found the outage counts as one
+	pause       *backoff.ExponentialBackOff
+	waiting     []*file // longest waiting first; those not in stateParked have left
+}
+
+// destination returns which one is away, from an error that wraps
+// router.ErrUnavailable: what its text says before that, as in
+// `sink "inbox": destination is not available: 5 MiB are free`. What comes
+// after may be another each time.
+func destination(err error) string {
+	name, _, _ := strings.Cut(err.Error(), router.ErrUnavailable.Error())
+	return strings.TrimSuffix(name, ": ")
 }
 
 // away makes f, whose destination is away, wait. It returns the outage when f
 // was its probe, or the first to notice it.
-func (t *table) away(f *file, reason string, now time.Time) (probed *outage) {
-	o, other := f.outage, t.outages[reason]
+func (t *table) away(f *file, destination string, now time.Time) (probed *outage) {
+	o := f.outage
 	f.outage = nil
-	switch {
-	case o == nil && other == nil:
-		o = &outage{reason: reason, since: now, pause: newPause()}
-		t.outages[reason] = o
-	case o == nil:
-		t.park(f, other)
-		return nil
-	case o.reason != reason && other != nil: // two outages turn out to be one
-		delete(t.outages, o.reason)
-		other.waiting = append(other.waiting, o.waiting...)
-		t.park(f, other)
-		return nil
-	case o.reason != reason:
-		delete(t.outages, o.reason)
-		o.reason = reason
-		t.outages[reason] = o
+	if o == nil {
+		if known := t.outages[destination]; known != nil {
+			t.park(f, known)
+			return nil
+		}
+		o = &outage{destination: destination, since: now, pause: newPause()}
+		t.outages[destination] = o
 	}
 	o.failures++
 	t.park(f, o)
 	t.probe(o, now.Add(o.pause.NextBackOff()))
 	return o
+}
+
+// tell tells whether it is time to tell of the outage, and takes it as told.
+func (o *outage) tell(now time.Time) bool {
+	if now.Sub(o.told) < retellInterval {
+		return false
+	}
+	o.told = now
+	return true
 }
 
 func (t *table) park(f *file, o *outage) {
@@ -70,7 +86,7 @@ func (t *table) probe(o *outage, due time.Time) {
 			return
 		}
 	}
-	delete(t.outages, o.reason)
+	delete(t.outages, o.destination)
 }
 
 // endProbe is called when f, which may be a probe, will not find out whether
@@ -82,19 +98,18 @@ func (t *table) endProbe(f *file, now time.Time) {
 	}
 }
 
-// reached is called when f has reached its destination. It returns the outage
-// that has ended with that, nil for none.
-func (t *table) reached(f *file) *outage {
+// reached is called when f, a probe, has reached the destination of its outage,
+// which ends. It returns how many files waited.
+func (t *table) reached(f *file) (files int) {
 	o := f.outage
-	if o == nil {
-		return nil
-	}
 	f.outage = nil
-	delete(t.outages, o.reason)
+	delete(t.outages, o.destination)
+	files = 1
 	for _, w := range o.waiting {
 		if w.state == stateParked {
 			t.toReady(w)
+			files++
 		}
 	}
-	return o
+	return files
 }

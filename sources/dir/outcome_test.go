@@ -198,16 +198,16 @@ func TestDestinationThatIsAway(t *testing.T) {
 		if most := int(time.Hour / (lastRetry * 3 / 4)); probes < 300 || probes > most {
 			t.Errorf("%d tries in an hour, want one every 6 to 10 seconds", probes)
 		}
-		if n := d.log.count("destination is away"); n < 3 || n > 4 { // the 1st, 10th, 100th time
+		if n := d.log.count("destination is away"); n < 50 || n > 61 { // at most one a minute
 			t.Errorf("%d lines about it in an hour", n)
 		}
 		d.expectLog(1, "level=WARN", "destination is away", `error="hub: destination is not available"`, "failures=1 ")
 		down.Store(false)
-		wait(10 * time.Second)
+		wait(11 * time.Second)
 		if n := len(d.sink.got()); n != files {
 			t.Errorf("%d files sent, want %d", n, files)
 		}
-		d.expectLog(1, "destination is back", "failures=")
+		d.expectLog(1, "level=INFO", "destination is back", "destination=hub", "away=1h0m", "failures=", "files=50\n")
 		ids := map[string]uint64{}
 		for _, try := range d.sink.tried() {
 			if id, ok := ids[try.Name]; ok && id != try.ID {
@@ -251,57 +251,78 @@ func TestOutagesDoNotStandInTheWayOfOthers(t *testing.T) {
 	})
 }
 
-// A destination is away for one reason first and for another later, and some
-// files learn only of the second. All wait for the same probe in the end, and
-// the first reason can come again.
-func TestOutageWhoseReasonChanges(t *testing.T) {
+// What is wrong with a destination may change, and read differently for each
+// file: they wait for one probe all the same.
+func TestOutageIsOneWhateverItsDetails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDrop(t)
 		d.config.PollInterval = config.Duration(time.Minute)
 		d.build()
-		var reasonOfOld, reasonOfNew atomic.Value
-		reasonOfOld.Store("timed out")
-		reasonOfNew.Store("connection refused")
+		var down atomic.Bool
+		down.Store(true)
 		d.sink.onHeader = func(info router.StreamInfo) error {
-			reason := &reasonOfNew
-			if strings.HasPrefix(info.Name, "old") {
-				reason = &reasonOfOld
-			}
-			if text := reason.Load().(string); text != "" {
-				return unavailable(text)
+			if down.Load() {
+				return fmt.Errorf("sink %q: %w: %d bytes are free, %q needs more", "inbox",
+					router.ErrUnavailable, time.Now().UnixNano(), info.Name)
 			}
 			return nil
 		}
-		make10 := func(kind string) {
-			for i := range 10 {
-				d.write(fmt.Sprint(kind, i), "")
+		d.start()
+		const files = 20
+		for i := range files {
+			d.write(fmt.Sprint(i), "")
+			wait(time.Minute)
+		}
+		before := len(d.sink.tried())
+		wait(time.Hour)
+		if probes := len(d.sink.tried()) - before; probes < 300 || probes > 600 {
+			t.Errorf("%d tries in an hour, want those of one probe", probes)
+		}
+		d.expectLog(1, "destination is away", "failures=1 ")
+		down.Store(false)
+		wait(11 * time.Second)
+		if n := len(d.sink.got()); n != files {
+			t.Errorf("%d files sent, want %d", n, files)
+		}
+		d.expectLog(1, "destination is back", `destination="sink \"inbox\""`, "files=20")
+	})
+}
+
+// Of two destinations of a file one comes back first. Who waited for that one
+// alone waits no longer.
+func TestDestinationsThatComeBackOneByOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDrop(t)
+		d.config.PollInterval = config.Duration(time.Minute)
+		d.build()
+		var a, b atomic.Bool // whether they are there
+		d.sink.onHeader = func(info router.StreamInfo) error {
+			switch {
+			case !a.Load():
+				return unavailable("hub a")
+			case !b.Load() && strings.HasPrefix(info.Name, "both"):
+				return unavailable("hub b")
 			}
-			wait(2 * time.Minute)
+			return nil
+		}
+		var wantFirst, wantLast []string
+		for i := range 20 {
+			d.write(fmt.Sprint("both", i), "")
+			d.write(fmt.Sprint("one", i), "")
+			wantFirst = append(wantFirst, fmt.Sprintf("one%d=", i))
+			wantLast = append(wantLast, fmt.Sprintf("both%d=", i))
 		}
 		d.start()
-		make10("old")
-		make10("new")
-		expectProbes := func(count int) {
-			t.Helper()
-			before := len(d.sink.tried())
-			wait(time.Hour)
-			if probes := len(d.sink.tried()) - before; probes < count*300 || probes > count*600 {
-				t.Errorf("%d tries in an hour, want those of %d probes", probes, count)
-			}
-		}
-		expectProbes(2)
-		reasonOfOld.Store("connection refused")
-		expectProbes(1)
-		reasonOfNew.Store("timed out")
-		reasonOfOld.Store("timed out")
-		make10("newest")
-		expectProbes(1)
-		reasonOfOld.Store("")
-		reasonOfNew.Store("")
+		wait(time.Minute)
+		a.Store(true)
 		wait(11 * time.Second)
-		if n := len(d.sink.got()); n != 30 {
-			t.Errorf("%d files sent, want 30", n)
-		}
+		d.expectSent(wantFirst...)
+		d.expectLog(1, "destination is back", `destination="hub a"`)
+		d.expectLog(1, "destination is away", `error="hub b:`, "failures=1 ")
+		b.Store(true)
+		wait(11 * time.Second)
+		d.expectSent(append(wantFirst, wantLast...)...)
+		d.expectLog(1, "destination is back", `destination="hub b"`, "files=20")
 	})
 }
 

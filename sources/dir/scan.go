@@ -61,6 +61,7 @@ type scanner struct {
 
 	watcher   watcher // nil when polling
 	watched   map[string]bool
+	others    map[string]bool // folders of other sources that have been told of
 	overflows int
 	unread    map[string]string // the error of each folder that could not be read since the last scan began
 	unreadOld map[string]string // and before that
@@ -69,7 +70,7 @@ type scanner struct {
 // run scans and watches until ctx ends, which gives nil, or the folder is
 // gone, which gives errFolderGone, or a watch that must work does not.
 func (s *scanner) run(ctx context.Context) error {
-	s.watched = map[string]bool{}
+	s.watched, s.others = map[string]bool{}, map[string]bool{}
 	if err := s.startWatching(); err != nil {
 		return err
 	}
@@ -235,11 +236,31 @@ func (s *scanner) look(ctx context.Context, name string, r *report) error {
 	case !info.IsDir():
 		s.see(name, info, r)
 		return nil
-	case !s.selection.dir(name) || s.folder.reserved(name):
+	case !s.searches(name):
 		return nil
 	}
 	_, err = s.walk(ctx, name, r)
 	return err
+}
+
+// searches tells whether a folder, in one that is searched, is searched too. One
+// that another source watches is not, which is told once: that one sends what is
+// in it, and what it has sent must not be taken for input.
+func (s *scanner) searches(name string) bool {
+	if !s.selection.dir(name) || s.folder.reserved(name) {
+		return false
+	}
+	lock := path.Join(name, lockFile)
+	if _, err := s.folder.root.Lstat(lock); err != nil {
+		return true
+	}
+	if !s.others[name] {
+		s.others[name] = true
+		s.unwatch(name)
+		s.log.Warn("a folder is left alone because another source watches it; if none does any more, remove its lock",
+			"path", name, "lock", lock)
+	}
+	return false
 }
 
 // see adds a file to r if it is input.
@@ -316,7 +337,7 @@ func (s *scanner) list(ctx context.Context, dir string, r *report) (dirs []strin
 		for _, entry := range entries {
 			name := path.Join(dir, entry.Name())
 			if entry.IsDir() {
-				if s.selection.dir(name) && !s.folder.reserved(name) {
+				if s.searches(name) {
 					dirs = append(dirs, name)
 				}
 				continue

@@ -112,8 +112,8 @@ type fakeWatcher struct {
 	events chan fsnotify.Event
 	errors chan error
 
-	mu    sync.Mutex
-	added []string
+	mu             sync.Mutex
+	added, removed []string
 }
 
 func newFakeWatcher() *fakeWatcher {
@@ -129,7 +129,12 @@ func (w *fakeWatcher) Add(dir string) error {
 	}
 	return nil
 }
-func (w *fakeWatcher) Remove(string) error           { return nil }
+func (w *fakeWatcher) Remove(dir string) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.removed = append(w.removed, dir)
+	return nil
+}
 func (w *fakeWatcher) Events() <-chan fsnotify.Event { return w.events }
 func (w *fakeWatcher) Errors() <-chan error          { return w.errors }
 func (w *fakeWatcher) Close() error                  { return nil }
@@ -394,6 +399,42 @@ func TestSelection(t *testing.T) {
 				slices.Sort(got)
 				if !slices.Equal(got, test.want) {
 					t.Errorf("sent %q, want %q", got, test.want)
+				}
+			})
+		})
+	}
+}
+
+// What lies in the folder of another source is that one's to send, and what it
+// sent is nobody's.
+func TestFolderOfAnotherSourceInside(t *testing.T) {
+	for _, watch := range []string{watchPoll, watchAuto} {
+		t.Run(watch, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := newDrop(t)
+				w := newFakeWatcher()
+				if watch == watchAuto {
+					d.withWatcher(w)
+				}
+				d.start()
+				d.write("a/sub/before", "1")
+				wait(time.Minute)
+				inner := newDrop(t)
+				inner.path, inner.config.Path = d.abs("a/sub"), d.abs("a/sub")
+				inner.build()
+				inner.start()
+				inner.write("f", "2")
+				d.write("a/g", "3")
+				wait(time.Minute)
+				if watch == watchAuto {
+					w.events <- fsnotify.Event{Name: d.abs("a/sub"), Op: fsnotify.Create}
+				}
+				wait(time.Minute)
+				d.expectSent("a/sub/before=1", "a/g=3")
+				inner.expectSent("f=2")
+				d.expectLog(1, "level=WARN", "left alone", "path=a/sub")
+				if watch == watchAuto && !slices.Contains(w.removed, d.abs("a/sub")) {
+					t.Errorf("watches are left on the other source's folder; ended are %q", w.removed)
 				}
 			})
 		})

@@ -29,7 +29,8 @@ func (s *Source) newSession(d *folder, next router.Sink) *session {
 		Source: s,
 		delivery: &delivery{
 			folder: d, source: s.name, next: next, log: s.log, writers: s.writers,
-			settle: time.Duration(s.config.Settle), after: s.config.After, maxAttempts: s.config.MaxAttempts,
+			settle: time.Duration(s.config.Settle), settleAlways: s.config.settleAlways,
+			after: s.config.After, maxAttempts: s.config.MaxAttempts,
 		},
 		table:   newTable(),
 		reports: make(chan report),
@@ -122,11 +123,14 @@ func (s *session) finish(r result) {
 		f.renew(r.version, now)
 	}
 	f.edition = r.edition
-	if r.reached {
-		if o := t.reached(f); o != nil {
-			s.log.Info("the destination is back", "error", o.reason, "away", now.Sub(o.since).Round(time.Second),
-				"failures", o.failures, "waiting", len(o.waiting))
-		}
+	if o := f.outage; o != nil && (r.reached || r.outcome == away && destination(r.err) != o.destination) {
+		files := t.reached(f)
+		s.log.Info("the destination is back", "destination", o.destination, "away", now.Sub(o.since).Round(time.Second),
+			"failures", o.failures, "files", files)
+	}
+	if !f.heldUp.IsZero() && r.outcome != blocked {
+		s.log.Info("no longer held up", "path", f.path, "held_up", now.Sub(f.heldUp).Round(time.Second))
+		f.heldUp = time.Time{}
 	}
 	if r.outcome != incomplete {
 		f.looks, f.toldOpen = 0, false
@@ -139,13 +143,16 @@ func (s *session) finish(r result) {
 	case incomplete:
 		s.lookAgain(f, r.wait, now)
 	case away:
-		if o := t.away(f, r.err.Error(), now); o != nil && worthTelling(o.failures) {
+		if o := t.away(f, destination(r.err), now); o != nil && o.tell(now) {
 			s.log.Warn("the destination is away; files wait until it is back", "path", f.path,
 				"error", r.err, "failures", o.failures, "waiting", len(o.waiting)+1)
 		}
 	case failed:
 		s.retry(f, r.err, now, "not sent; it is tried again", slog.LevelWarn)
 	case blocked:
+		if f.heldUp.IsZero() {
+			f.heldUp = now
+		}
 		s.retry(f, r.err, now, "held up; it is tried again", slog.LevelError)
 	}
 	if f.newest != (version{}) && f.newest != f.version {

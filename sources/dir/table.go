@@ -60,6 +60,7 @@ type file struct {
 	pause      *backoff.ExponentialBackOff // between tries that fail; nil when none did
 	trouble    string                      // why the last try failed
 	troubles   int                         // tries in a row that failed so
+	heldUp     time.Time                   // since when this machine cannot read or move it
 	outage     *outage                     // of which this file is the probe
 	index      int                         // in the queue
 }
@@ -70,7 +71,7 @@ type table struct {
 	files   map[string]*file
 	ready   queue
 	later   queue
-	outages map[string]*outage // by reason
+	outages map[string]*outage // by destination
 	scan    uint32             // number of the scan under way
 }
 

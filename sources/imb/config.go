@@ -1,12 +1,17 @@
 package imb
 
 import (
-	"strings"
 	"time"
 
 	"imbrouter/imb/wire"
 	"imbrouter/router"
 	"imbrouter/router/config"
+)
+
+// Limits of the configuration.
+const (
+	maxStreams  = 100_000
+	maxParallel = 1000 // each is a goroutine with its open streams
 )
 
 // Config is the table of an imb source.
@@ -22,7 +27,7 @@ type Config struct {
 	// a hub. Files that it sends from a folder still count. Default false.
 	IgnoreRelayed bool `toml:"ignore_relayed"`
 	// Queue is how much may wait between the connection and the routes. A full
-	// queue makes the hub wait. Default "8MiB".
+	// queue makes the hub wait. From "64KiB" to "1GiB", default "8MiB".
 	Queue config.Size `toml:"queue"`
 	// BlockTimeout is how long a full queue may make the hub wait. Then what is
 	// queued is given up: streams in it end as incomplete, signals are lost and
@@ -30,13 +35,14 @@ type Config struct {
 	// disconnects a slow client.
 	BlockTimeout config.Duration `toml:"block_timeout"`
 	// MaxStreams is how many streams may be open at once; more are refused.
-	// Default 1000.
+	// From 1 to 100000, default 1000.
 	MaxStreams int `toml:"max_streams"`
 	// StreamTimeout ends a stream as incomplete that has been silent for so
 	// long. Default "60s".
 	StreamTimeout config.Duration `toml:"stream_timeout"`
 	// Parallel is how many whole streams may be on their way to disk or to
-	// another hub at once, while the next ones come in. Default 8.
+	// another hub at once, while the next ones come in. From 1 to 1000, default
+	// 8.
 	Parallel int `toml:"parallel"`
 
 	names []string // full, in the order of Events
@@ -53,44 +59,28 @@ func NewConfig() *Config {
 // Check implements config.Part.
 func (c *Config) Check(check *config.Check) {
 	c.Connection = check.Connection(c.Connection)
-	federation := check.Federation(c.Connection)
 	if len(c.Events) == 0 {
 		check.Missing("events")
 	}
 	seen := map[string]bool{}
 	for i, event := range c.Events {
-		full, isFull := strings.CutPrefix(event, "=")
-		if !isFull {
-			full = router.FullName(federation, event)
-		}
-		switch star := strings.IndexByte(event, '*'); {
-		case event == "" || event == "=":
-			check.Errorf("events", "an event needs a name; \"*\" stands for all")
-		case star >= 0 && star < len(event)-1:
-			check.Errorf("events", "%q: \"*\" can only stand at the end of a name", event)
-		}
-		if key := wire.FoldName(full); seen[key] {
+		full := check.EventPattern("events", i, c.Connection, event)
+		key := wire.FoldName(full)
+		if seen[key] {
 			check.ItemErrorf("events", i, "%q is there already; case does not count", full)
-		} else {
-			seen[key] = true
 		}
+		seen[key] = true
 		c.names = append(c.names, full)
 	}
-	if c.Queue < 64<<10 {
-		check.Errorf("queue", "must be at least 64KiB")
-	}
+	config.Range(check, "queue", c.Queue, config.MinQueue, config.MaxQueue)
 	if c.BlockTimeout <= 0 {
 		check.Errorf("block_timeout", "must be longer than 0s")
 	}
-	if c.MaxStreams < 1 {
-		check.Errorf("max_streams", "must be at least 1")
-	}
+	config.Range(check, "max_streams", c.MaxStreams, 1, maxStreams)
 	if c.StreamTimeout <= 0 {
 		check.Errorf("stream_timeout", "must be longer than 0s")
 	}
-	if c.Parallel < 1 {
-		check.Errorf("parallel", "must be at least 1")
-	}
+	config.Range(check, "parallel", c.Parallel, 1, maxParallel)
 }
 
 // Traffic implements config.Part.
@@ -102,8 +92,10 @@ func (c *Config) Traffic() config.Traffic {
 func (c *Config) Build(env router.Env) (router.Source, error) {
 	s := &source{
 		config: *c, connection: env.Connections[c.Connection], log: env.Log, ready: make(chan struct{}),
+		losses: router.NewFailureLog(env.Log, "stream lost", "streams get through again"),
 	}
 	if c.IgnoreRelayed {
+		s.relayEvent = env.Echoes.RelayEvent()
 		s.echoes = env.Echoes.Listen(s.connection.Hub, s.subscribed)
 	}
 	return s, nil

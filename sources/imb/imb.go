@@ -37,11 +37,13 @@ type source struct {
 	config     Config
 	connection router.Connection
 	echoes     *router.EchoListener // nil when relayed messages are taken
+	relayEvent string               // see router.Echoes.RelayEvent
 	log        *slog.Logger
 	inFlight   context.Context // see router.InFlight
 	client     *imb.Client
 	ready      chan struct{}
 	readyOnce  sync.Once
+	losses     *router.FailureLog
 }
 
 // Open implements router.Opener. It begins to connect; a hub that is away is
@@ -55,8 +57,8 @@ func (s *source) Open(ctx context.Context) error {
 	o.Log = s.log
 	o.Retry = true
 	o.OnState = func(state imb.State, _ error) {
-		if state != imb.Connected && s.echoes != nil {
-			s.echoes.Reset()
+		if state == imb.Connected && s.echoes != nil {
+			s.echoes.Reconnected()
 		}
 	}
 	client, err := imb.Connect(ctx, o)
@@ -64,6 +66,9 @@ func (s *source) Open(ctx context.Context) error {
 		return fmt.Errorf("connection %q: %w", s.connection.Name, err)
 	}
 	s.client, s.inFlight = client, router.InFlight(ctx)
+	if s.echoes != nil {
+		return client.FullEvent(s.relayEvent).Subscribe()
+	}
 	return nil
 }
 
@@ -71,6 +76,9 @@ func (s *source) Open(ctx context.Context) error {
 func (s *source) Close() error {
 	ctx, cancel := context.WithTimeout(s.inFlight, closeTimeout)
 	defer cancel()
+	if s.echoes != nil {
+		s.echoes.Close()
+	}
 	return s.client.Close(ctx)
 }
 
@@ -89,10 +97,31 @@ func (s *source) Run(ctx context.Context, next router.Sink) error {
 			return fmt.Errorf("subscribe %q: %w", name, err)
 		}
 	}
+	if s.echoes != nil {
+		var sweeping sync.WaitGroup
+		sweeping.Go(func() { s.keepSwept(ctx) })
+		defer sweeping.Wait()
+		s.echoes.Reconnected() // what was noted before the subscriptions does not come
+	}
 	s.awaitSubscribed(ctx)
 	<-ctx.Done()
 	r.drain(router.InFlight(ctx))
 	return nil
+}
+
+// keepSwept forgets what was relayed and does not come back. Run calls it when
+// relayed messages are left out.
+func (s *source) keepSwept(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.echoes.Wake():
+			if n, err := s.echoes.Sweep(ctx, s.client.Drain); err == nil && n > 0 {
+				s.log.Info("relayed messages that did not come back are forgotten", "count", n)
+			}
+		}
+	}
 }
 
 // awaitSubscribed waits until the hub has taken the subscriptions.
@@ -251,7 +280,7 @@ func (r *receiver) stream(in imb.IncomingStream) imb.StreamReceiver {
 }
 
 func (r *receiver) lost(in imb.IncomingStream, err error) {
-	r.source.log.Error("stream lost", "event", in.Name, "stream", in.StreamName, "error", err)
+	r.source.losses.Failure(in.Name+"\x00"+in.StreamName, err, "event", in.Name, "stream", in.StreamName)
 }
 
 // stream is one incoming stream that a route has taken.
@@ -290,6 +319,8 @@ func (s *stream) End(err error) {
 		defer r.call()()
 		if err := s.w.Commit(r.ctx); err != nil {
 			r.lost(s.in, err)
+			return
 		}
+		r.source.losses.Success()
 	})
 }

@@ -1,0 +1,50 @@
+package config
+
+import (
+	"net"
+	"os"
+	"slices"
+	"strings"
+)
+
+const loopback = "127.0.0.1"
+
+// sameHost returns the same text for spellings of one host.
+func sameHost(host string) string {
+	host = strings.ToLower(strings.TrimSuffix(host, "."))
+	switch ip := parseIP(host); {
+	case host == "localhost" || ip.IsLoopback():
+		return loopback
+	case ip == nil:
+		return host
+	default:
+		return ip.String()
+	}
+}
+
+// isThisMachine tells whether a host is this machine, as far as it knows that
+// itself, without asking a name server.
+func isThisMachine(host string) bool {
+	host = sameHost(host)
+	if host == loopback || isUnspecified(host) {
+		return true
+	}
+	if name, err := os.Hostname(); err == nil && host == sameHost(name) {
+		return true
+	}
+	addresses, _ := net.InterfaceAddrs()
+	return slices.ContainsFunc(addresses, func(a net.Addr) bool {
+		own, ok := a.(*net.IPNet)
+		return ok && own.IP.String() == host
+	})
+}
+
+// isUnspecified tells whether a host is the address that stands for every one
+// of a machine: a hub listens on all of them, a connection goes to its own.
+func isUnspecified(host string) bool { return parseIP(host).IsUnspecified() }
+
+// parseIP returns the address that a host is, without its zone; nil for a name.
+func parseIP(host string) net.IP {
+	host, _, _ = strings.Cut(host, "%")
+	return net.ParseIP(host)
+}

@@ -1,0 +1,284 @@
+package daemon_test
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"imbrouter/imb"
+	"imbrouter/imb/hub"
+	"imbrouter/imb/imbtest"
+	"imbrouter/imb/wire"
+)
+
+// Two federations of one hub that are relayed both ways. Takes the address of
+// the hub that the router sees, and more keys of each source and sink.
+const bothWays = `
+[connections.north]
+address = "%[1]s"
+federation = "north"
+[connections.south]
+address = "%[1]s"
+federation = "south"
+[sources.north]
+type = "imb"
+connection = "north"
+events = ["e"]
+ignore_relayed = true
+%[2]s
+[sources.south]
+type = "imb"
+connection = "south"
+events = ["e"]
+ignore_relayed = true
+%[2]s
+[sinks.north]
+type = "imb"
+connection = "north"
+%[2]s
+[sinks.south]
+type = "imb"
+connection = "south"
+%[2]s
+[routes.to-south]
+from = ["north"]
+to = ["south"]
+[routes.to-north]
+from = ["south"]
+to = ["north"]
+`
+
+// foreignHub is a hub that knows nothing of routers: their relay events are
+// events like others to it. It returns its address.
+func foreignHub(t *testing.T) string {
+	t.Helper()
+	target, _ := imbtest.StartHub(t, hub.Options{})
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var running sync.WaitGroup
+	running.Go(func() {
+		for {
+			client, err := l.Accept()
+			if err != nil {
+				return
+			}
+			server, err := net.Dial("tcp", target)
+			if err != nil {
+				client.Close()
+				continue
+			}
+			running.Go(func() {
+				defer server.(*net.TCPConn).CloseWrite()
+				for r := wire.NewReader(client); ; {
+					f, err := r.Next()
+					if err != nil {
+						return
+					}
+					plain := bytes.Replace(f.Raw, []byte("imbrouter.relay."), []byte("imbrouter-relay."), 1)
+					if _, err := server.Write(plain); err != nil {
+						return
+					}
+				}
+			})
+			running.Go(func() {
+				io.Copy(client, server)
+				client.Close()
+			})
+		}
+	})
+	t.Cleanup(func() { l.Close(); running.Wait() })
+	return l.Addr().String()
+}
+
+// Both directions carry more than all queues hold, and neither waits for the
+// other: the echoes of the one do not stand in the way of the other.
+func TestBothWaysUnderLoad(t *testing.T) {
+	const streams, size = 4, 16 << 20
+	addr, _ := imbtest.StartHub(t, hub.Options{QueueBytes: 1 << 20})
+	l := listen(t, addr)
+	r := start(t, bothWays, addr, `queue = "256KiB"`)
+
+	var sending sync.WaitGroup
+	want := map[string]int{}
+	for _, from := range []string{"north", "south"} {
+		out := publish(t, connect(t, addr), from+".e")
+		sending.Go(func() {
+			for i := range streams {
+				body := io.LimitReader(zeros{}, size)
+				if _, err := out.SendStream(t.Context(), fmt.Sprint(from, i), body, imb.StreamOptions{ChunkSize: 64 << 10}); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+		for _, to := range []string{"north", "south"} {
+			for i := range streams {
+				want[fmt.Sprintf("%s.e %s%d: %d bytes", to, from, i, size)]++
+			}
+		}
+	}
+	sending.Wait()
+	got := map[string]int{}
+	for _, line := range l.streams.Wait(t, len(want)) {
+		got[line]++
+	}
+	if !maps.Equal(got, want) {
+		t.Errorf("arrived: %v\nwant: %v", got, want)
+	}
+	if r.logged("overflowed") || r.logged("lost") {
+		t.Error("something was given up")
+	}
+}
+
+// zeros is without end.
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
+
+// Nothing goes round, also when connections are lost in mid-traffic.
+func TestBothWaysWithLostConnections(t *testing.T) {
+	const messages, losses = 2000, 4
+	forEachHub(t, func(t *testing.T, addr string, _ bool) {
+		l := texts(t, addr)
+		proxy := imbtest.NewProxy(t, addr)
+		start(t, bothWays, proxy.Addr(), "")
+		sender := connect(t, addr)
+		north, south := publish(t, sender, "north.e"), publish(t, sender, "south.e")
+		for i := range messages {
+			send(t, north, fmt.Sprint("from north ", i))
+			send(t, south, fmt.Sprint("from south ", i))
+			if err := sender.Flush(t.Context()); err != nil { // not all at once
+				t.Fatal(err)
+			}
+			switch each := messages / losses; i % each {
+			case each / 2:
+				proxy.Reset()
+			case each - 1:
+				awaitRelayed(t, l, north, "south", fmt.Sprint("after ", i))
+				awaitRelayed(t, l, south, "north", fmt.Sprint("after ", i))
+			}
+		}
+		count := count(l)
+		for _, from := range []string{"north", "south"} {
+			for _, to := range []string{"north", "south"} {
+				lost := 0
+				for i := range messages {
+					switch n := count[fmt.Sprintf("%s.e: from %s %d", to, from, i)]; {
+					case n == 0 && from != to:
+						lost++
+					case n != 1:
+						t.Errorf("from %s in %s: %d came %d times", from, to, i, n)
+					}
+				}
+				t.Logf("from %s in %s: %d of %d were lost with their connections", from, to, lost, messages)
+			}
+		}
+	})
+}
+
+// What was relayed and got lost does not make the router take another sender's
+// message for its own.
+func TestBothWaysAfterALoss(t *testing.T) {
+	const messages = 100
+	forEachHub(t, func(t *testing.T, addr string, spares bool) {
+		l := texts(t, addr)
+		proxy := imbtest.NewProxy(t, addr)
+		r := start(t, bothWays, proxy.Addr(), "")
+		north := publish(t, connect(t, addr), "north.e")
+		south := publish(t, connect(t, addr), "south.e")
+		awaitRelayed(t, l, north, "south", "first")
+		awaitRelayed(t, l, south, "north", "first")
+
+		proxy.SwallowAfter(0)
+		text := func(i int) string { return fmt.Sprintf("this goes to the south, and is lost: %d", i) }
+		for i := range messages {
+			send(t, north, text(i))
+		}
+		imbtest.Eventually(t, func() bool { return proxy.Swallowed() > int64(messages*len(text(0))) }, "%d bytes are lost", proxy.Swallowed())
+		proxy.Reset()
+		proxy.Resume()
+		if !spares {
+			imbtest.Eventually(t, func() bool {
+				return r.logged(fmt.Sprintf("forgotten\" source=south count=%d", messages))
+			}, "the source in the south forgets them")
+		}
+		awaitRelayed(t, l, north, "south", "after")
+		awaitRelayed(t, l, south, "north", "after")
+		for i := range messages {
+			send(t, south, text(i))
+		}
+		imbtest.Eventually(t, func() bool {
+			count := count(l)
+			for i := range messages {
+				if count["north.e: "+text(i)] != 2 {
+					return false
+				}
+			}
+			return true
+		}, "each arrives in the north, once from there and once from the south")
+	})
+}
+
+func forEachHub(t *testing.T, test func(t *testing.T, addr string, spares bool)) {
+	t.Run("own hub", func(t *testing.T) {
+		addr, _ := imbtest.StartHub(t, hub.Options{})
+		test(t, addr, true)
+	})
+	t.Run("foreign hub", func(t *testing.T) { test(t, foreignHub(t), false) })
+}
+
+func send(t *testing.T, e *imb.Event, text string) {
+	t.Helper()
+	if err := e.SignalString(t.Context(), text); err != nil {
+		t.Error(err)
+	}
+}
+
+// texts collects the signals of both federations, with their events.
+func texts(t *testing.T, addr string) *imbtest.Collector[string] {
+	t.Helper()
+	c := connect(t, addr)
+	got := new(imbtest.Collector[string])
+	for _, name := range []string{"north.e", "south.e"} {
+		e, err := c.Subscribe(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e.HandleAll(func(m imb.Message) {
+			d := wire.NewDecoder(m.Data)
+			got.Add(name + ": " + d.String())
+		})
+	}
+	if err := c.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return got
+}
+
+func count(got *imbtest.Collector[string]) map[string]int {
+	n := map[string]int{}
+	for _, text := range got.All() {
+		n[text]++
+	}
+	return n
+}
+
+// awaitRelayed waits until what is sent on an event arrives in the other
+// federation. What is sent begins with a word that no other call has.
+func awaitRelayed(t *testing.T, got *imbtest.Collector[string], from *imb.Event, to, word string) {
+	t.Helper()
+	text := word + " marker on " + from.Name()
+	n := 0
+	imbtest.Eventually(t, func() bool {
+		n++
+		send(t, from, fmt.Sprint(text, n))
+		return slices.ContainsFunc(got.All(), func(line string) bool { return strings.HasPrefix(line, to+".e: "+text) })
+	}, "what is sent on %s arrives in the %s", from.Name(), to)
+}
