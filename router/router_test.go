@@ -315,7 +315,7 @@ func TestOrderOfStartAndStop(t *testing.T) {
 	if err := r.Run(ctx); err != nil {
 		t.Fatal(err)
 	}
-	want := "open sink, open folder, open hub, run hub, run folder, end folder, end hub, close hub, close folder, close sink"
+	want := "open sink, open folder, open hub, run hub, run folder, end folder, close folder, end hub, close hub, close sink"
 	if got := strings.Join(events, ", "); got != want {
 		t.Errorf("order\n%s, want\n%s", got, want)
 	}

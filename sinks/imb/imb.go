@@ -31,6 +31,10 @@ import (
 // stops and has not used up its stop time-out.
 const closeTimeout = 5 * time.Second
 
+// relayTimeout is how long the first message that is relayed waits for its
+// connection.
+const relayTimeout = 2 * time.Second
+
 type sink struct {
 	config     Config
 	connection router.Connection
@@ -52,11 +56,8 @@ func (s *sink) Open(ctx context.Context) (err error) {
 		return err
 	}
 	if s.config.Event != "" { // so that the hub can tell in time whether anyone listens
-		if _, err := s.own.event(router.FullName(s.connection.Options.Federation, s.config.Event)); err != nil {
-			return err
-		}
+		_, err = s.own.event(router.FullName(s.connection.Options.Federation, s.config.Event))
 	}
-	_, err = s.relayIfHeard()
 	return err
 }
 
@@ -74,8 +75,8 @@ func (s *sink) Close() error {
 	return err
 }
 
-// relayIfHeard returns the relay, or nil when no source ignores what is relayed
-// to the hub.
+// relayIfHeard returns the relay, which it makes for the first message that
+// needs it, or nil when no source ignores what is relayed to the hub.
 func (s *sink) relayIfHeard() (*relay, error) {
 	if r := s.relay.Load(); r != nil || !s.echoes.Listening(s.connection.Hub) {
 		return r, nil
@@ -86,10 +87,15 @@ func (s *sink) relayIfHeard() (*relay, error) {
 		return r, nil
 	}
 	r, err := s.newRelay()
-	if err == nil {
-		s.relay.Store(r)
+	if err != nil {
+		return nil, err
 	}
-	return r, err
+	select { // a stream fails when there is no connection
+	case <-r.ready:
+	case <-time.After(relayTimeout):
+	}
+	s.relay.Store(r)
+	return r, nil
 }
 
 // line returns the line for a message, and the relay when it is that one's.

@@ -47,7 +47,10 @@ func (s *sink) newRelay() (*relay, error) {
 	ctx, cancel := context.WithCancel(s.inFlight)
 	r.cancel = cancel
 	r.probing.Go(func() { r.keepProbed(ctx) })
-	return r, errors.Join(r.probe.Publish(), r.probe.Subscribe())
+	if err := errors.Join(r.probe.Publish(), r.probe.Subscribe()); err != nil {
+		return nil, errors.Join(err, r.close(ctx))
+	}
+	return r, nil
 }
 
 func (r *relay) close(ctx context.Context) error {

@@ -95,8 +95,7 @@ func (c *Config) Build(env router.Env) (router.Source, error) {
 		losses: router.NewFailureLog(env.Log, "stream lost", "streams get through again"),
 	}
 	if c.IgnoreRelayed {
-		s.relayEvent = env.Echoes.RelayEvent()
-		s.echoes = env.Echoes.Listen(s.connection.Hub, s.subscribed)
+		s.relays = env.Echoes
 	}
 	return s, nil
 }

@@ -36,8 +36,8 @@ const (
 type source struct {
 	config     Config
 	connection router.Connection
-	echoes     *router.EchoListener // nil when relayed messages are taken
-	relayEvent string               // see router.Echoes.RelayEvent
+	relays     *router.Echoes       // nil when relayed messages are taken
+	echoes     *router.EchoListener // likewise
 	log        *slog.Logger
 	inFlight   context.Context // see router.InFlight
 	client     *imb.Client
@@ -61,24 +61,33 @@ func (s *source) Open(ctx context.Context) error {
 			s.echoes.Reconnected()
 		}
 	}
+	if s.relays != nil {
+		s.echoes = s.relays.Listen(s.connection.Hub, s.subscribed)
+	}
 	client, err := imb.Connect(ctx, o)
 	if err != nil {
+		s.ignoreNoMore()
 		return fmt.Errorf("connection %q: %w", s.connection.Name, err)
 	}
 	s.client, s.inFlight = client, router.InFlight(ctx)
-	if s.echoes != nil {
-		return client.FullEvent(s.relayEvent).Subscribe()
+	if s.relays != nil {
+		return client.FullEvent(s.relays.RelayEvent()).Subscribe()
 	}
 	return nil
+}
+
+// ignoreNoMore takes back that relayed messages are left out.
+func (s *source) ignoreNoMore() {
+	if s.echoes != nil {
+		s.echoes.Close()
+	}
 }
 
 // Close implements router.Opener.
 func (s *source) Close() error {
 	ctx, cancel := context.WithTimeout(s.inFlight, closeTimeout)
 	defer cancel()
-	if s.echoes != nil {
-		s.echoes.Close()
-	}
+	s.ignoreNoMore()
 	return s.client.Close(ctx)
 }
 

@@ -1,0 +1,292 @@
+package router_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+
+	"imbrouter/router"
+)
+
+// pump is a source of which a test uses what it pushes into.
+type pump struct {
+	part
+	next chan router.Sink
+}
+
+func newPump(name string, note func(string)) *pump {
+	return &pump{part{name, note, nil}, make(chan router.Sink, 1)}
+}
+
+func (p *pump) Run(ctx context.Context, next router.Sink) error {
+	p.note("run " + p.name)
+	p.next <- next
+	<-ctx.Done()
+	p.note("end " + p.name)
+	return nil
+}
+
+// hubPump is a pump that listens.
+type hubPump struct {
+	*pump
+	ready chan struct{}
+}
+
+func newHubPump(name string, note func(string)) hubPump {
+	ready := make(chan struct{})
+	return hubPump{newPump(name, func(event string) {
+		note(event)
+		if strings.HasPrefix(event, "run") {
+			close(ready)
+		}
+	}), ready}
+}
+
+func (p hubPump) Ready() <-chan struct{} { return p.ready }
+
+// story notes what happens to parts.
+type story struct {
+	mu     sync.Mutex
+	events []string
+}
+
+func (s *story) note(event string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.events = append(s.events, event)
+}
+
+// since returns what has happened since the last call.
+func (s *story) since() string {
+	synctest.Wait()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	text := strings.Join(s.events, ", ")
+	s.events = nil
+	return text
+}
+
+// change runs a router in a bubble, with a plan that test changes.
+func change(t *testing.T, test func(t *testing.T, r *router.Router, start func(router.Plan), s *story)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		var running sync.WaitGroup
+		ctx, cancel := context.WithCancel(t.Context())
+		r, err := router.New(router.Plan{}, router.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		running.Go(func() {
+			if err := r.Run(ctx); err != nil {
+				t.Error(err)
+			}
+		})
+		synctest.Wait()
+		test(t, r, func(p router.Plan) {
+			t.Helper()
+			if err := r.Apply(ctx, p); err != nil {
+				t.Fatal(err)
+			}
+		}, new(story))
+		cancel()
+		running.Wait()
+	})
+}
+
+func TestApplyLeavesTheSamePartsAlone(t *testing.T) {
+	change(t, func(t *testing.T, _ *router.Router, apply func(router.Plan), s *story) {
+		in, hub := newPump("in", s.note), newHubPump("hub", s.note)
+		a, b := &openSink{part: part{"a", s.note, nil}}, &openSink{part: part{"b", s.note, nil}}
+		apply(router.Plan{
+			Sources: map[string]router.Source{"in": in, "hub": hub},
+			Sinks:   map[string]router.Sink{"a": a},
+			Routes:  []router.Route{{Name: "r", From: []string{"in", "hub"}, To: []string{"a"}}},
+		})
+		if got, want := s.since(), "open a, open hub, open in, run hub, run in"; got != want {
+			t.Errorf("first: %s\nwant: %s", got, want)
+		}
+		next := <-in.next
+		w, err := next.Stream(t.Context(), router.StreamInfo{ID: 1, Event: "e", Name: "long"})
+		if err != nil {
+			t.Fatal(err)
+		}
+
+		apply(router.Plan{
+			Sources: map[string]router.Source{"in": in},
+			Sinks:   map[string]router.Sink{"b": b},
+			Routes:  []router.Route{{Name: "r", From: []string{"in"}, To: []string{"b"}}},
+		})
+		if got, want := s.since(), "open b, end hub, close hub"; got != want {
+			t.Errorf("then: %s\nwant: %s", got, want)
+		}
+		if err := next.Signal(t.Context(), router.Signal{ID: 2, Event: "e"}); err != nil {
+			t.Error(err)
+		}
+		if _, err := io.WriteString(w, "body"); err != nil {
+			t.Error(err)
+		}
+		if got := s.since(); got != "" {
+			t.Errorf("a sink that a stream goes to: %s", got)
+		}
+		if err := w.Commit(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if got := s.since(); got != "close a" {
+			t.Errorf("after the stream: %s", got)
+		}
+		if a.got() != "long=body" || b.got() != "e=" {
+			t.Errorf("a got %q, b got %q", a.got(), b.got())
+		}
+	})
+}
+
+func TestApplyReplacesSources(t *testing.T) {
+	change(t, func(t *testing.T, _ *router.Router, apply func(router.Plan), s *story) {
+		sink := &openSink{part: part{"sink", s.note, nil}}
+		plan := func(folder, hub router.Source) router.Plan {
+			return router.Plan{
+				Sources: map[string]router.Source{"folder": folder, "hub": hub},
+				Sinks:   map[string]router.Sink{"sink": sink},
+				Routes:  []router.Route{{Name: "r", From: []string{"folder", "hub"}, To: []string{"sink"}}},
+			}
+		}
+		folder := newPump("folder", s.note)
+		apply(plan(folder, newHubPump("hub", s.note)))
+		s.since()
+		w, err := (<-folder.next).Stream(t.Context(), router.StreamInfo{ID: 1, Event: "e", Name: "s"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		apply(plan(newPump("folder 2", s.note), newHubPump("hub 2", s.note)))
+		// What listens overlaps; who has a folder waits for the other.
+		want := "open hub 2, run hub 2, end hub, close hub, end folder, close folder, open folder 2, run folder 2"
+		if got := eachPart(s.since()); got != eachPart(want) {
+			t.Errorf("%s\nwant: %s", got, eachPart(want))
+		}
+		if err := w.Commit(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if sink.got() != "s=" {
+			t.Errorf("sink got %q", sink.got())
+		}
+	})
+}
+
+// eachPart leaves the order among the steps of one part, and drops that
+// between parts, which run side by side.
+func eachPart(events string) string {
+	parts := map[string][]string{}
+	for _, event := range strings.Split(events, ", ") {
+		_, name, _ := strings.Cut(event, " ")
+		name = strings.TrimSuffix(name, " 2")
+		parts[name] = append(parts[name], event)
+	}
+	return fmt.Sprint(parts)
+}
+
+func TestApplyThatFailsChangesNothing(t *testing.T) {
+	change(t, func(t *testing.T, r *router.Router, apply func(router.Plan), s *story) {
+		in := newPump("in", s.note)
+		a := &openSink{part: part{"a", s.note, nil}}
+		routes := []router.Route{{Name: "r", From: []string{"in"}, To: []string{"a"}}}
+		apply(router.Plan{
+			Sources: map[string]router.Source{"in": in}, Sinks: map[string]router.Sink{"a": a}, Routes: routes,
+		})
+		s.since()
+		locked := errors.New("locked by pid 1")
+		err := r.Apply(t.Context(), router.Plan{
+			Sources: map[string]router.Source{"more": openSource{part{"more", s.note, locked}}},
+			Sinks:   map[string]router.Sink{"b": &openSink{part: part{"b", s.note, nil}}},
+		})
+		if !errors.Is(err, locked) {
+			t.Errorf("Apply gives %v", err)
+		}
+		if got, want := s.since(), "open b, open more, close b"; got != want {
+			t.Errorf("%s\nwant: %s", got, want)
+		}
+		err = r.Apply(t.Context(), router.Plan{Routes: []router.Route{{Name: "r", To: []string{"nowhere"}}}})
+		if err == nil {
+			t.Error("a route to nowhere is taken")
+		}
+		if err := (<-in.next).Signal(t.Context(), router.Signal{ID: 1, Event: "e"}); err != nil || a.got() != "e=" {
+			t.Errorf("%v; a got %q", err, a.got())
+		}
+	})
+}
+
+func TestApplyAfterTheStop(t *testing.T) {
+	var stopped *router.Router
+	change(t, func(t *testing.T, r *router.Router, _ func(router.Plan), _ *story) { stopped = r })
+	if err := stopped.Apply(t.Context(), router.Plan{}); !errors.Is(err, router.ErrStopping) {
+		t.Errorf("Apply gives %v", err)
+	}
+}
+
+// traffic is a source that sends signals and streams without a pause.
+type traffic struct {
+	t     *testing.T
+	sent  int           // of each; read it when Run has returned
+	sends chan struct{} // is received from when something was sent
+}
+
+func (s *traffic) Run(ctx context.Context, next router.Sink) error {
+	for ctx.Err() == nil {
+		if err := next.Signal(ctx, router.Signal{ID: router.NextID(), Event: "e"}); err != nil {
+			s.t.Error(err)
+		}
+		if err := sendStream(next, router.StreamInfo{ID: router.NextID(), Name: "s"}, "body"); err != nil {
+			s.t.Error(err)
+		}
+		s.sent++
+		select {
+		case s.sends <- struct{}{}:
+		default:
+		}
+	}
+	return nil
+}
+
+// What is sent while plans change arrives, and once.
+func TestApplyUnderTraffic(t *testing.T) {
+	const changes = 200
+	in := &traffic{t: t, sends: make(chan struct{})}
+	sinks := []*recorder{{}, {}}
+	plan := func(i int) router.Plan {
+		name := fmt.Sprint("sink ", i%2)
+		return router.Plan{
+			Sources: map[string]router.Source{"in": in},
+			Sinks:   map[string]router.Sink{name: sinks[i%2]},
+			Routes:  []router.Route{{Name: "r", From: []string{"in"}, To: []string{name}}},
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	r, err := router.New(plan(0), router.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error)
+	go func() { done <- r.Run(ctx) }()
+	for i := range changes {
+		<-in.sends
+		if err := r.Apply(ctx, plan(i)); err != nil {
+			t.Error(err)
+		}
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	signals := len(sinks[0].signals) + len(sinks[1].signals)
+	streams := len(sinks[0].streams) + len(sinks[1].streams)
+	if signals != in.sent || streams != in.sent {
+		t.Errorf("of %d signals and streams each %d and %d arrived", in.sent, signals, streams)
+	}
+	if len(sinks[0].signals) == 0 || len(sinks[1].signals) == 0 {
+		t.Error("one sink got nothing")
+	}
+}

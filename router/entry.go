@@ -1,0 +1,98 @@
+package router
+
+import (
+	"context"
+	"io"
+	"sync"
+	"sync/atomic"
+)
+
+// entry is what a source pushes into: it leads to the source's routes, under
+// the router's context.
+type entry struct {
+	source    string
+	hard      context.Context
+	transfers *Transfers
+	table     atomic.Pointer[table]
+}
+
+// table is the routes of one source under one plan.
+type table struct {
+	next *fanout
+
+	users   atomic.Int64 // calls and streams that are on the routes
+	retired atomic.Bool  // nobody new comes
+	drained chan struct{}
+	once    sync.Once
+}
+
+func newTable(routes []branch) *table {
+	return &table{next: newFanout(routes), drained: make(chan struct{})}
+}
+
+// enter returns the table of the present plan, which stays in use until leave.
+func (e *entry) enter() *table {
+	for {
+		t := e.table.Load()
+		t.users.Add(1)
+		if t == e.table.Load() {
+			return t
+		}
+		t.leave()
+	}
+}
+
+func (t *table) leave() {
+	if t.users.Add(-1) == 0 && t.retired.Load() {
+		t.once.Do(func() { close(t.drained) })
+	}
+}
+
+// retire is called when another table is in the entry. What it returns is
+// closed when the last who are on this one have left.
+func (t *table) retire() <-chan struct{} {
+	t.users.Add(1)
+	t.retired.Store(true)
+	t.leave()
+	return t.drained
+}
+
+func (e *entry) Signal(_ context.Context, s Signal) error {
+	t := e.enter()
+	defer t.leave()
+	s.Source = e.source
+	return t.next.Signal(e.hard, s)
+}
+
+func (e *entry) Stream(_ context.Context, info StreamInfo) (StreamWriter, error) {
+	t := e.enter()
+	info.Source = e.source
+	w, err := t.next.Stream(e.hard, info)
+	if err != nil {
+		t.leave()
+		return nil, err
+	}
+	return e.transfers.begin(info, &entryWriter{w, e.hard, t}), nil
+}
+
+// entryWriter commits under the router's context, and leaves the table at its
+// end.
+type entryWriter struct {
+	StreamWriter
+	hard  context.Context
+	table *table
+}
+
+func (w *entryWriter) ReadFrom(r io.Reader) (int64, error) { return copyBody(w.StreamWriter, r) }
+
+func (w *entryWriter) End(context.Context) error { return end(w.hard, w.StreamWriter) }
+
+func (w *entryWriter) Commit(context.Context) error {
+	defer w.table.leave()
+	return w.StreamWriter.Commit(w.hard)
+}
+
+func (w *entryWriter) Abort(cause error) {
+	defer w.table.leave()
+	w.StreamWriter.Abort(cause)
+}
