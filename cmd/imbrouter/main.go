@@ -28,7 +28,7 @@ const (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := execute(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
@@ -123,7 +123,7 @@ needed on a laptop.`,
 	root.SetFlagErrorFunc(usage)
 	root.AddCommand(
 		runCommand(), validateCommand(), hubCommand(),
-		sendCommand(), signalCommand(), tapCommand(), versionCommand(),
+		sendCommand(), signalCommand(), tapCommand(), historyCommand(), deadCommand(), versionCommand(),
 	)
 	return root
 }

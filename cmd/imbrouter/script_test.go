@@ -35,6 +35,7 @@ func TestMain(m *testing.M) {
 //
 //	launch NAME PROGRAM ARG...  start in the background, output into NAME.log
 //	terminate NAME [CODE]       send SIGTERM, and wait for exit code CODE (0)
+//	hangup NAME                 send SIGHUP
 //	await FILE REGEXP [VAR]     wait until the file has a match, and put its
 //	                            first group into the variable
 //	awaitfile PATH...           wait until the files exist
@@ -56,7 +57,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"launch": launch, "terminate": terminate, "await": await, "awaitfile": awaitFile,
+			"launch": launch, "terminate": terminate, "hangup": hangup, "await": await, "awaitfile": awaitFile,
 			"replace": replace, "random": random, "same": same, "pyimb": pyimb,
 		},
 	})
@@ -117,6 +118,15 @@ func terminate(ts *testscript.TestScript, neg bool, args []string) {
 	if code := cmd.ProcessState.ExitCode(); code != want {
 		ts.Fatalf("%s ended with %v, want exit code %d", args[0], cmd.ProcessState, want)
 	}
+}
+
+func hangup(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, neg, len(args) == 1, "hangup NAME")
+	cmd := processes(ts)[args[0]]
+	if cmd == nil {
+		ts.Fatalf("%s was not launched", args[0])
+	}
+	ts.Check(cmd.Process.Signal(syscall.SIGHUP))
 }
 
 // eventually waits until ok.
