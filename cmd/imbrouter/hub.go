@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os/signal"
 	"strconv"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -35,7 +37,9 @@ listens on this machine only, unless --listen says otherwise.`,
 			}
 			outliveLogReader()
 			options.Log = log
-			return serveHub(cmd.Context(), listen, options)
+			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGHUP)
+			defer stop()
+			return serveHub(ctx, listen, options)
 		},
 	}
 	logs.register(cmd)

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 
 	"github.com/coreos/go-systemd/v22/daemon"
@@ -21,6 +22,7 @@ import (
 
 func runCommand() *cobra.Command {
 	var logs logFlags
+	var watch bool
 	cmd := &cobra.Command{
 		Use:   "run FILE",
 		Short: "Run the routes of a configuration file until stopped",
@@ -28,27 +30,34 @@ func runCommand() *cobra.Command {
 
 Stopping is clean: nothing new is taken in, and what is in flight gets the
 stop_timeout of the configuration to finish. A second signal stops at once;
-files that were not sent stay where they are.`,
+files that were not sent stay where they are.
+
+SIGHUP makes it read the file again, and with --watch it does so whenever the
+file has changed. What is the same goes on undisturbed; a file that is wrong
+changes nothing, and the log says so. A change of [hub] or [router] needs a
+restart.`,
 		Example: `  imbrouter run examples/quickstart.toml
   imbrouter run --log-format json /etc/imbrouter/imbrouter.toml`,
 		Args: withUsage(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return run(cmd, args[0], &logs)
+			return run(cmd, args[0], &logs, watch)
 		},
 	}
 	logs.register(cmd)
+	cmd.Flags().BoolVar(&watch, "watch", false, "read the file again whenever it has changed")
 	return cmd
 }
 
-func run(cmd *cobra.Command, path string, logs *logFlags) error {
+func run(cmd *cobra.Command, path string, logs *logFlags, watch bool) error {
 	cfg, err := config.Load(path, kinds)
 	if err != nil {
 		return err
 	}
 	outliveLogReader()
 	stderr := cmd.ErrOrStderr()
+	onTerminal := isTerminal(stderr)
 	var bars *progressBars
-	if logs.format == "text" && isTerminal(stderr) {
+	if logs.format == "text" && onTerminal {
 		bars = newProgressBars(stderr)
 		defer bars.close()
 		stderr = bars
@@ -57,9 +66,7 @@ func run(cmd *cobra.Command, path string, logs *logFlags) error {
 	if err != nil {
 		return err
 	}
-	for _, w := range cfg.Warnings {
-		log.Warn(w.Message, "at", fmt.Sprintf("%s:%d:%d", w.Path, w.Line, w.Column))
-	}
+	warn(log, cfg)
 	d, err := routerdaemon.New(cfg, routerdaemon.Options{
 		Log: log, LogProgress: bars == nil,
 		OnReady: func() {
@@ -72,7 +79,15 @@ func run(cmd *cobra.Command, path string, logs *logFlags) error {
 	if err != nil {
 		return err
 	}
-	ctx := cmd.Context()
+	r := &reloader{path: path, daemon: d, log: log}
+	ctx, stopHangups := r.listen(cmd.Context(), onTerminal)
+	defer stopHangups()
+	if watch {
+		if r.watcher, err = watchFolder(path); err != nil {
+			return err
+		}
+		defer r.watcher.Close()
+	}
 	defer context.AfterFunc(ctx, func() {
 		log.Info("stopping: what is in flight gets time to finish; a second signal stops at once",
 			"stop_timeout", cfg.Router.StopTimeout.String())
@@ -83,7 +98,13 @@ func run(cmd *cobra.Command, path string, logs *logFlags) error {
 		stop := bars.follow(d.Router())
 		defer stop()
 	}
-	if err := d.Run(ctx); err != nil {
+	reloading, stopReloading := context.WithCancel(ctx)
+	var reloads sync.WaitGroup
+	reloads.Go(func() { r.run(reloading) })
+	err = d.Run(ctx)
+	stopReloading()
+	reloads.Wait()
+	if err != nil {
 		return err
 	}
 	log.Info("stopped")

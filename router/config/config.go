@@ -77,6 +77,8 @@ type Config struct {
 	Routes      []router.Route // in the order of the file
 	Router      RouterSettings
 	Warnings    []Problem // what works but is hardly meant
+
+	root map[string]any // the file, for Compare
 }
 
 // Load reads and checks a file. The error is of type Errors.
@@ -120,6 +122,7 @@ func Parse(path string, text []byte, kinds Kinds) (*Config, error) {
 	if err != nil {
 		return nil, err
 	}
+	l.config.root = l.root
 	l.load(kinds)
 	if len(l.problems) > 0 {
 		sortProblems(l.problems)

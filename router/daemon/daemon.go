@@ -6,6 +6,8 @@
 //	d, err := daemon.New(cfg, daemon.Options{Log: slog.Default()})
 //	if err != nil { … }
 //	err = d.Run(ctx)
+//
+// While it runs, Reload takes another configuration.
 package daemon
 
 import (
@@ -14,6 +16,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -32,10 +36,15 @@ type Options struct {
 
 // Daemon is a configuration made to run, once.
 type Daemon struct {
-	config *config.Config
 	log    *slog.Logger
 	hub    *hub.Hub // nil when the configuration has none
+	listen string   // its address
+	echoes router.Echoes
 	router *router.Router
+
+	mu     sync.Mutex // guards what Reload changes
+	config *config.Config
+	plan   router.Plan
 }
 
 // New builds everything that the configuration names. It touches no file and
@@ -46,39 +55,86 @@ func New(cfg *config.Config, o Options) (*Daemon, error) {
 	}
 	d := &Daemon{config: cfg, log: o.Log}
 	if cfg.Hub != nil {
+		d.listen = cfg.Hub.Listen
 		d.hub = hub.New(cfg.Hub.Options(o.Log.With("hub", cfg.Hub.Listen)))
 	}
-	env := router.Env{
-		Connections: d.connections(), Echoes: new(router.Echoes), StateDir: cfg.Router.StateDir,
+	var err error
+	if d.plan, err = d.build(cfg, new(config.Config).Compare(cfg)); err != nil {
+		return nil, err
 	}
-	plan := router.Plan{Sources: map[string]router.Source{}, Sinks: map[string]router.Sink{}, Routes: cfg.Routes}
+	d.router, err = router.New(d.plan, router.Options{
+		Log: o.Log, StopTimeout: time.Duration(cfg.Router.StopTimeout),
+		LogProgress: o.LogProgress, OnReady: o.OnReady,
+	})
+	return d, err
+}
+
+// build makes the parts of a configuration that differ from those that are
+// there, and takes the others.
+func (d *Daemon) build(cfg *config.Config, diff config.Difference) (router.Plan, error) {
+	env := router.Env{Connections: d.connections(cfg), Echoes: &d.echoes, StateDir: cfg.Router.StateDir}
+	plan := router.Plan{Sources: map[string]router.Source{}, Sinks: map[string]router.Sink{}}
 	for name, part := range cfg.Sinks {
-		env.Name, env.Log = name, o.Log.With("sink", name)
+		if !diff.Sinks.Differs(name) {
+			plan.Sinks[name] = d.plan.Sinks[name]
+			continue
+		}
+		env.Name, env.Log = name, d.log.With("sink", name)
 		sink, err := part.Build(env)
 		if err != nil {
-			return nil, fmt.Errorf("sink %q: %w", name, err)
+			return plan, fmt.Errorf("sink %q: %w", name, err)
 		}
 		plan.Sinks[name] = sink
 	}
 	for name, part := range cfg.Sources {
-		env.Name, env.Log = name, o.Log.With("source", name)
+		if !diff.Sources.Differs(name) {
+			plan.Sources[name] = d.plan.Sources[name]
+			continue
+		}
+		env.Name, env.Log = name, d.log.With("source", name)
 		source, err := part.Build(env)
 		if err != nil {
-			return nil, fmt.Errorf("source %q: %w", name, err)
+			return plan, fmt.Errorf("source %q: %w", name, err)
 		}
 		plan.Sources[name] = source
 	}
-	r, err := router.New(plan, router.Options{
-		Log: o.Log, StopTimeout: time.Duration(cfg.Router.StopTimeout),
-		LogProgress: o.LogProgress, OnReady: o.OnReady,
-	})
-	d.router = r
-	return d, err
+	for _, route := range cfg.Routes {
+		if before := slices.IndexFunc(d.plan.Routes, func(r router.Route) bool { return r.Name == route.Name }); before >= 0 && !diff.Routes.Differs(route.Name) {
+			route = d.plan.Routes[before]
+		}
+		plan.Routes = append(plan.Routes, route)
+	}
+	return plan, nil
 }
 
-func (d *Daemon) connections() map[string]router.Connection {
+// ErrNeedsRestart is wrapped by the error of Reload for what can only change
+// when the process starts anew.
+var ErrNeedsRestart = errors.New("takes effect at a restart only")
+
+// Reload puts another configuration in the place of the one that runs, as
+// router.Router.Apply says, and returns what has changed. An error leaves
+// everything as it was.
+func (d *Daemon) Reload(ctx context.Context, cfg *config.Config) (config.Difference, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	diff := d.config.Compare(cfg)
+	if len(diff.Fixed) > 0 {
+		return diff, fmt.Errorf("a change of %s %w", strings.Join(diff.Fixed, " and "), ErrNeedsRestart)
+	}
+	plan, err := d.build(cfg, diff)
+	if err != nil {
+		return diff, err
+	}
+	if err := d.router.Apply(ctx, plan); err != nil {
+		return diff, err
+	}
+	d.config, d.plan = cfg, plan
+	return diff, nil
+}
+
+func (d *Daemon) connections(cfg *config.Config) map[string]router.Connection {
 	all := map[string]router.Connection{}
-	for name, c := range d.config.Connections {
+	for name, c := range cfg.Connections {
 		o := imb.Options{
 			Address: c.Address, Federation: c.Federation, OwnerID: c.OwnerID, OwnerName: c.OwnerName,
 		}
@@ -99,7 +155,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	if d.hub == nil {
 		return d.router.Run(ctx)
 	}
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", d.config.Hub.Listen)
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", d.listen)
 	if err != nil {
 		return fmt.Errorf("the hub cannot listen: %w; is another hub running there? `listen` in [hub] sets the address", err)
 	}

@@ -72,7 +72,7 @@ type sink struct {
 // Open implements router.Opener: it makes the folder, locks it, and deals with
 // what a run that was killed left behind.
 func (s *sink) Open(context.Context) error {
-	f, err := openFolder(&s.config, s.log)
+	f, err := acquire(&s.config, s.log)
 	if err != nil {
 		return err
 	}
@@ -98,7 +98,7 @@ func (s *sink) Close() error {
 	defer s.mu.Unlock()
 	f := s.folder
 	s.folder = nil
-	return f.close()
+	return f.release()
 }
 
 // Signal implements router.Sink: a folder takes streams only.
@@ -144,17 +144,16 @@ func (s *sink) admit(w *stream) error {
 			router.ErrUnavailable, len(s.open), s.config.Path)
 	}
 	if !s.folder.isCurrent() {
-		f, err := openFolder(&s.config, s.log)
+		f, err := acquire(&s.config, s.log)
 		if err != nil {
 			return fmt.Errorf("%w: %w", router.ErrUnavailable, err)
 		}
 		s.log.Warn("the folder was removed or moved away, it is made again", "path", s.config.Path)
-		gone := s.folder
+		_ = s.folder.release()
 		s.use(f)
-		s.closeUnused(gone)
 	}
 	w.folder = s.folder
-	w.folder.streams++
+	w.folder.retain()
 	s.open[w] = struct{}{}
 	return nil
 }
@@ -164,8 +163,8 @@ func (s *sink) release(w *stream) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.open, w)
-	w.folder.streams--
-	s.closeUnused(w.folder)
+	w.folder.forget(w.partial)
+	_ = w.folder.release()
 }
 
 // use makes f the folder for new streams. s.mu is held.
@@ -174,14 +173,6 @@ func (s *sink) use(f *folder) {
 		s.opened(f)
 	}
 	s.folder = f
-}
-
-// closeUnused closes a folder that another one replaced when no stream is
-// open in it. s.mu is held.
-func (s *sink) closeUnused(f *folder) {
-	if f != s.folder && f.streams == 0 {
-		_ = f.close()
-	}
 }
 
 func (s *sink) openStreams() []*stream {
@@ -217,16 +208,8 @@ func (s *sink) sweep(f *folder) {
 	if err != nil {
 		s.log.Warn("partial files cannot be listed", "path", f.abs(partialDir), "error", err)
 	}
-	inUse := map[string]bool{}
-	for _, w := range s.openStreams() {
-		w.mu.Lock() // is held until the partial file is there
-		if w.folder == f {
-			inUse[w.partial] = true
-		}
-		w.mu.Unlock()
-	}
 	for _, partial := range partials {
-		if !inUse[partial] {
+		if !f.inUse(partial) {
 			s.sweepOne(f, partial)
 		}
 	}

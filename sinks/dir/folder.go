@@ -12,7 +12,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/gofrs/flock"
 )
@@ -38,7 +37,11 @@ type folder struct {
 	mkdir      sync.Mutex      // held while the parents of a file are made durable
 	durable    map[string]bool // folders whose names this run has fsynced; guarded by mkdir
 	partials   atomic.Uint64   // numbers partial files
-	streams    int             // that are open in it; guarded by sink.mu
+	path       string          // in shared.folders
+	users      int             // sinks and streams; guarded by shared.Mutex
+
+	mu   sync.Mutex
+	busy map[string]bool // partial files of open streams
 }
 
 // openFolder makes the folder where it is missing, and locks it.
@@ -51,7 +54,7 @@ func openFolder(c *Config, log *slog.Logger) (_ *folder, err error) {
 		return nil, err
 	}
 	f := &folder{
-		root: root, disk: rootDisk{root}, durable: map[string]bool{},
+		root: root, disk: rootDisk{root}, path: c.Path, durable: map[string]bool{}, busy: map[string]bool{},
 		lock: flock.New(filepath.Join(c.Path, filepath.FromSlash(lockFile))),
 	}
 	defer func() {
@@ -65,10 +68,9 @@ func openFolder(c *Config, log *slog.Logger) (_ *folder, err error) {
 	if err := f.takeLock(); err != nil {
 		return nil, err
 	}
-	f.incomplete = &incomplete{
-		folder: f, log: log, maxAge: time.Duration(c.IncompleteMaxAge), maxSize: int64(c.IncompleteMaxSize),
-	}
-	f.space = space{folder: f, keep: int64(c.MinFree)}
+	f.incomplete = &incomplete{folder: f, log: log}
+	f.space.folder = f
+	f.limit(c)
 	return f, f.incomplete.load()
 }
 
@@ -170,6 +172,7 @@ func (f *folder) create(streamName string) (file, string, error) {
 	suffix := "-" + SafeName(streamName, true)
 	for {
 		partial := partialDir + "/" + strconv.FormatUint(f.partials.Add(1), 10) + suffix
+		f.keepFromSweep(partial)
 		file, err := f.disk.Create(partial)
 		if errors.Is(err, fs.ErrNotExist) { // somebody tidied up
 			if err := f.makeOwn(); err != nil {
@@ -177,11 +180,36 @@ func (f *folder) create(streamName string) (file, string, error) {
 			}
 			file, err = f.disk.Create(partial)
 		}
+		if err == nil {
+			return file, partial, nil
+		}
+		f.forget(partial)
 		// A number can be taken by what an earlier run left.
 		if !errors.Is(err, fs.ErrExist) {
-			return file, partial, err
+			return nil, "", err
 		}
 	}
+}
+
+// keepFromSweep notes a partial file that is about to be made, and forget that
+// it is done with.
+func (f *folder) keepFromSweep(partial string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.busy[partial] = true
+}
+
+func (f *folder) forget(partial string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.busy, partial)
+}
+
+// inUse tells whether a partial file is that of an open stream.
+func (f *folder) inUse(partial string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.busy[partial]
 }
 
 // partialFiles lists what is in the folder for partial files.

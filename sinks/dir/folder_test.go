@@ -38,6 +38,16 @@ func TestClose(t *testing.T) {
 
 func TestLock(t *testing.T) {
 	s := open(t, nil)
+	other := flock.New(s.folder.lock.Path()) // as another process has it
+	if locked, err := other.TryLock(); locked || err != nil {
+		t.Fatalf("locked while a sink is open: %v, %v", locked, err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if locked, err := other.TryLock(); !locked || err != nil {
+		t.Fatalf("locked after the sink was closed: %v, %v", locked, err)
+	}
 	second := build(t, s.path, nil)
 	err := second.Open(context.Background())
 	if err == nil {
@@ -46,7 +56,7 @@ func TestLock(t *testing.T) {
 	if want := fmt.Sprintf("is locked by pid %d", os.Getpid()); runtime.GOOS != "windows" && !strings.Contains(err.Error(), want) {
 		t.Errorf("error %q does not tell %q", err, want)
 	}
-	if err := s.Close(); err != nil {
+	if err := other.Close(); err != nil {
 		t.Fatal(err)
 	}
 	if err := second.Open(context.Background()); err != nil {
@@ -54,6 +64,42 @@ func TestLock(t *testing.T) {
 	}
 	if err := second.Close(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// A sink that takes another's place has the folder at once, and what the other
+// has begun ends there.
+func TestSinkTakesAnothersPlace(t *testing.T) {
+	first := open(t, nil)
+	w := first.begin(t, "a")
+	fmt.Fprint(w, "begun before, ")
+	second := build(t, first.path, func(c *Config) { c.IncompleteMaxSize = 0 })
+	second.opened = nil
+	if err := second.Open(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	second.mustSend(t, "b", "sent meanwhile")
+	fmt.Fprint(w, "ended after")
+	if err := w.Commit(context.Background()); err != nil {
+		t.Error(err)
+	}
+	if err := first.Close(); err != nil {
+		t.Error(err)
+	}
+	cut := second.begin(t, "c")
+	cut.Abort(errors.New("cut off"))
+	want := map[string]string{"a": "begun before, ended after", "b": "sent meanwhile"}
+	if diff := cmp.Diff(want, second.files(t)); diff != "" {
+		t.Error(diff)
+	}
+	if got := second.incompletes(t); len(got) != 0 {
+		t.Errorf("the limit of the former sink holds: %q", got)
+	}
+	if err := second.Close(); err != nil {
+		t.Error(err)
+	}
+	if locked, err := flock.New(filepath.Join(first.path, filepath.FromSlash(lockFile))).TryLock(); !locked || err != nil {
+		t.Errorf("locked after both were closed: %v, %v", locked, err)
 	}
 }
 

@@ -25,20 +25,27 @@ const (
 // incomplete is the folder of what did not arrive whole: <name> as far as it
 // came, and <name>.reason.txt. The oldest give way when there is too much.
 type incomplete struct {
-	folder  *folder
-	log     *slog.Logger
+	folder *folder
+	log    *slog.Logger
+
+	mu      sync.Mutex
 	maxAge  time.Duration
 	maxSize int64
-
-	mu   sync.Mutex
-	kept []keptFile // oldest first
-	size int64      // of kept, with keptCost each
+	kept    []keptFile // oldest first
+	size    int64      // of kept, with keptCost each
 }
 
 type keptFile struct {
 	name string // with incompleteDir
 	at   time.Time
 	size int64
+}
+
+// limit sets the limits for what comes from now on, and for the next load.
+func (q *incomplete) limit(age time.Duration, size int64) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.maxAge, q.maxSize = age, size
 }
 
 // load reads what is in the folder, and removes what is too old or too much.

@@ -1,6 +1,9 @@
 package dir
 
-import "sync"
+import (
+	"sync"
+	"sync/atomic"
+)
 
 // lookEvery is how many bytes are written between two looks at the free space.
 const lookEvery = 16 << 20
@@ -9,7 +12,7 @@ const lookEvery = 16 << 20
 // shortage.
 type space struct {
 	folder *folder
-	keep   int64 // bytes; 0 turns it off
+	keep   atomic.Int64 // bytes; 0 turns it off
 
 	mu   sync.Mutex
 	left int64 // bytes that may be written before the next look
@@ -17,7 +20,7 @@ type space struct {
 
 // take asks for room for n bytes that are written next.
 func (s *space) take(n int64) error {
-	if s.keep == 0 {
+	if s.keep.Load() == 0 {
 		return nil
 	}
 	s.mu.Lock()
@@ -35,7 +38,7 @@ func (s *space) take(n int64) error {
 
 // room asks whether a stream of n bytes would fit, without taking the room.
 func (s *space) room(n int64) error {
-	if s.keep == 0 {
+	if s.keep.Load() == 0 {
 		return nil
 	}
 	_, err := s.look(n)
@@ -45,18 +48,19 @@ func (s *space) room(n int64) error {
 // look returns how many bytes may be written, at least n, or errMinFree.
 // Incomplete files give way for them.
 func (s *space) look(n int64) (int64, error) {
+	keep := s.keep.Load()
 	free, err := s.folder.disk.Free()
 	if err != nil {
 		return 0, err
 	}
-	if free-s.keep < n {
-		s.folder.incomplete.giveWay(n - (free - s.keep))
+	if free-keep < n {
+		s.folder.incomplete.giveWay(n - (free - keep))
 		if free, err = s.folder.disk.Free(); err != nil {
 			return 0, err
 		}
 	}
-	if free-s.keep < n {
+	if free-keep < n {
 		return 0, errMinFree
 	}
-	return free - s.keep, nil
+	return free - keep, nil
 }
