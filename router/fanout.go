@@ -22,7 +22,47 @@ type branch struct {
 	sink       Sink
 }
 
-func (b branch) wrap(err error) error { return fmt.Errorf("%s %q: %w", b.kind, b.name, err) }
+func (b branch) wrap(err error) error { return &partError{b.kind, b.name, err} }
+
+// partError is what a sink or a route failed with.
+type partError struct {
+	kind, name string
+	err        error
+}
+
+func (e *partError) part() string  { return fmt.Sprintf("%s %q", e.kind, e.name) }
+func (e *partError) Error() string { return e.part() + ": " + e.err.Error() }
+func (e *partError) Unwrap() error { return e.err }
+
+// Away names the destination in err that is out of reach, such as
+//
+//	route "send": sink "broadcast"
+//
+// or several, with commas. It is the same text as long as they are, whatever
+// else the error tells. Without any in err it is "".
+func Away(err error) string {
+	switch e := err.(type) {
+	case branchErrors:
+		var away []string
+		for _, err := range e {
+			if errors.Is(err, ErrUnavailable) {
+				away = append(away, Away(err))
+			}
+		}
+		return strings.Join(away, ", ")
+	case *partError:
+		if inner := Away(e.err); inner != "" {
+			return e.part() + ": " + inner
+		}
+		return e.part()
+	}
+	// A sink of its own, which may name what it cannot reach.
+	name, _, found := strings.Cut(err.Error(), ErrUnavailable.Error())
+	if !found {
+		return ""
+	}
+	return strings.TrimSuffix(name, ": ")
+}
 
 // fanout calls several Sinks with each message. Each succeeds or fails by
 // itself, and when a message with the same ID comes again, only those that

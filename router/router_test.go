@@ -249,6 +249,27 @@ func TestSeveralErrorsArePermanentOnlyWhenAllAre(t *testing.T) {
 	}
 }
 
+func TestAway(t *testing.T) {
+	away := fmt.Errorf("%w: hub of connection", router.ErrUnavailable)
+	sinks := map[string]router.Sink{
+		"a": &recorder{fail: []error{away}}, "b": &recorder{fail: []error{away}},
+		"c": &recorder{fail: []error{errors.New("the file exists")}}, "d": &recorder{},
+	}
+	p := plan(sinks, route("one", "a", "c"), route("two", "b", "d"))
+	err := deliver(p, router.Options{}, func(next router.Sink) {
+		err := sendStream(next, router.StreamInfo{ID: router.NextID(), Name: "s"}, "")
+		if got, want := router.Away(err), `route "one": sink "a", route "two": sink "b"`; got != want {
+			t.Errorf("of %v away: %s, want %s", err, got, want)
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := router.Away(errors.New("the file exists")); got != "" {
+		t.Errorf("of something else away: %q", got)
+	}
+}
+
 // part notes what happens to it, in a list that several share.
 type part struct {
 	name string

@@ -174,8 +174,8 @@ type look struct {
 // log tells how a transfer has gone on since the look before.
 func (t Transfer) log(log *slog.Logger, before look) look {
 	now := look{at: time.Now(), done: t.Done}
-	if before.at.IsZero() {
-		before.at = t.Started
+	if before.at.Before(t.Started) { // none, or of an earlier try
+		before = look{at: t.Started}
 	}
 	now.still = t.Done == before.done
 	if now.still && before.still {

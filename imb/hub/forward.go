@@ -16,7 +16,6 @@ const maxRun = 64 << 10
 type run struct {
 	link   *link   // of the sender
 	stream *stream // that the frames are parts of, or nil
-	group  *group  // whom they do not go to
 	raw    []byte  // the frames, with the hub's event id
 	frames uint64
 }
@@ -40,7 +39,7 @@ func (c *conn) event(f wire.Frame) error {
 	if kind == wire.LogWriteLn {
 		c.signLog(f.Payload[wire.EventHeaderSize:])
 	}
-	return c.extend(run{link: l, group: c.relayGroup()}, f)
+	return c.extend(run{link: l}, f)
 }
 
 // extend adds a frame to the run, if it goes the way of next, or else begins
@@ -48,7 +47,7 @@ func (c *conn) event(f wire.Frame) error {
 func (c *conn) extend(next run, f wire.Frame) error {
 	wire.PatchEventID(f.Raw, next.link.event.id)
 	r := &c.run
-	if r.link == next.link && r.stream == next.stream && r.group == next.group && len(r.raw)+len(f.Raw) <= maxRun {
+	if r.link == next.link && r.stream == next.stream && len(r.raw)+len(f.Raw) <= maxRun {
 		if raw, ok := wire.Join(r.raw, f.Raw); ok {
 			r.raw = raw
 			r.frames++
@@ -70,8 +69,10 @@ func (c *conn) forward() error {
 	}
 	c.run = run{}
 	subscribers := *r.link.event.subscribers.Load()
-	if r.group != nil {
-		subscribers = r.group.without(subscribers)
+	// Who joins the group is found in it before in the list of subscribers, if
+	// it joins before it subscribes: so the group is looked at after the list.
+	if group := c.groupOf(&r); group != nil {
+		subscribers = group.without(subscribers)
 	}
 	receivers := uint64(0)
 	for _, to := range subscribers {
@@ -95,6 +96,18 @@ func (c *conn) forward() error {
 	c.hub.count.framesOut.Add(receivers * r.frames)
 	c.hub.count.bytesOut.Add(receivers * uint64(len(r.raw)))
 	return nil
+}
+
+// groupOf returns whom a run does not go to. Flushes go back to their sender in
+// any case.
+func (c *conn) groupOf(r *run) *group {
+	switch {
+	case r.stream != nil:
+		return r.stream.group
+	case r.link.event.private && !r.link.event.relay: // a flush
+		return nil
+	}
+	return c.relayGroup()
 }
 
 // isFor tells whether a subscription gets the run. It is called under the lock

@@ -6,6 +6,9 @@ import (
 	"imbrouter/imb/wire"
 )
 
+// maxRelays is how many relay events a connection may publish. One is enough.
+const maxRelays = 16
+
 var relayKey = wire.FoldName(wire.RelayPrefix)
 
 // group is whom the messages of a connection that relays do not go to: the

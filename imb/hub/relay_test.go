@@ -322,3 +322,68 @@ func TestRelayDoesNotWaitForItsGroup(t *testing.T) {
 		}
 	})
 }
+
+// TestFlushesObeyNoGroup: a client may flush while it publishes and subscribes
+// a relay event.
+func TestFlushesObeyNoGroup(t *testing.T) {
+	out := dialHub(t, start(t, hub.Options{}))
+	out.publish(relayID, relayName)
+	out.subscribe(relayID, relayName)
+	out.publish(1, wire.FlushPrefix+"1")
+	out.subscribe(1, wire.FlushPrefix+"1")
+	out.done()
+	out.told()
+	out.signal(1, "token")
+	if got := out.told(); len(got) != 1 || !strings.HasSuffix(got[0], `normal "token"`) {
+		t.Errorf("the token comes back as %q", got)
+	}
+}
+
+// TestRelayGroupJoinedWhileTheSenderWaits: who joins while a sender waits for
+// somebody else gets nothing of what that sender has still to hand out.
+func TestRelayGroupJoinedWhileTheSenderWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := start(t, hub.Options{QueueBytes: queueBytes, SlowConsumerTimeout: time.Hour})
+		out, slow, in := dialHub(t, h), dialHub(t, h), dialHub(t, h)
+		out.publish(relayID, relayName)
+		out.publish(0, "fed.x")
+		out.publish(1, "fed.y")
+		out.done()
+		slow.subscribe(0, "fed.x")
+		slow.done()
+		out.told()
+		big := strings.Repeat("x", queueBytes)
+		sent := make(chan struct{})
+		go func() {
+			defer close(sent)
+			out.conn.SetDeadline(time.Time{})
+			out.conn.Write(slices.Concat(signal(0, big), signal(1, "relayed"), signal(0, big), signal(1, "relayed"), signal(0, big)))
+		}()
+		synctest.Wait() // it waits for slow
+		in.subscribe(relayID, relayName)
+		in.subscribe(2, "fed.y")
+		in.done()
+		in.told()
+		received := drain(slow, noPause)
+		<-sent
+		out.done()
+		in.expect()
+		h.Close()
+		if n, err := received(); n != 3 {
+			t.Errorf("the slow one got %d events, %v", n, err)
+		}
+	})
+}
+
+// TestRelayEventsOfOneConnectionAreBounded: they are looked at with each frame.
+func TestRelayEventsOfOneConnectionAreBounded(t *testing.T) {
+	h := start(t, hub.Options{})
+	out := dialHub(t, h)
+	for i := range int32(100) {
+		out.publish(i, relayName+strings.Repeat("a", int(i)))
+	}
+	out.done()
+	if n := h.Stats().Events; n != 16 {
+		t.Errorf("it publishes %d relay events", n)
+	}
+}

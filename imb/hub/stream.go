@@ -42,7 +42,7 @@ func (c *conn) streamPart(l *link, kind wire.Kind, f wire.Frame) error {
 	}
 	if s.overtaken.Load() {
 		c.hub.count.dropped.Add(1)
-	} else if err := c.extend(run{link: l, stream: s, group: s.group}, f); err != nil {
+	} else if err := c.extend(run{link: l, stream: s}, f); err != nil {
 		return err
 	}
 	if kind != wire.StreamTail {

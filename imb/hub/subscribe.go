@@ -2,6 +2,7 @@ package hub
 
 import (
 	"slices"
+	"strings"
 
 	"imbrouter/imb/wire"
 )
@@ -51,6 +52,10 @@ func (h *Hub) unsubscribe(c *conn, name string) {
 func (h *Hub) publish(c *conn, ref wire.EventRef) {
 	if _, ok := filterPrefix(ref.Name); ok {
 		c.note(refusedEvent, 1, "event", ref.Name, "error", "a filter can only be subscribed to")
+		return
+	}
+	if len(c.relays) >= maxRelays && strings.HasPrefix(wire.FoldName(ref.Name), relayKey) {
+		c.note(refusedEvent, 1, "event", ref.Name, "error", "too many relay events on one connection", "limit", maxRelays)
 		return
 	}
 	l := h.bind(c, ref)

@@ -71,9 +71,9 @@ func (l *loader) resolve(c *Connection, check *Check) {
 	switch {
 	case own != nil && own.listensAt(host, port):
 		c.hub = internalHub
-	case isThisMachine(host):
+	case isThisMachine(host) && !parseIP(host).IsLoopback():
 		c.hub = net.JoinHostPort(loopback, strconv.Itoa(port))
-	default:
+	default: // a hub may have 127.0.0.2 for itself
 		c.hub = net.JoinHostPort(sameHost(host), strconv.Itoa(port))
 	}
 }

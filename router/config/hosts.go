@@ -13,7 +13,7 @@ const loopback = "127.0.0.1"
 func sameHost(host string) string {
 	host = strings.ToLower(strings.TrimSuffix(host, "."))
 	switch ip := parseIP(host); {
-	case host == "localhost" || ip.IsLoopback():
+	case host == "localhost" || ip.Equal(net.IPv6loopback):
 		return loopback
 	case ip == nil:
 		return host
@@ -26,7 +26,7 @@ func sameHost(host string) string {
 // itself, without asking a name server.
 func isThisMachine(host string) bool {
 	host = sameHost(host)
-	if host == loopback || isUnspecified(host) {
+	if ip := parseIP(host); ip.IsLoopback() || ip.IsUnspecified() {
 		return true
 	}
 	if name, err := os.Hostname(); err == nil && host == sameHost(name) {

@@ -55,8 +55,9 @@ to = ["north"]
 `
 
 // foreignHub is a hub that knows nothing of routers: their relay events are
-// events like others to it. It returns its address.
-func foreignHub(t *testing.T) string {
+// events like others to it. One that does not echo hands nothing back to its
+// sender. It returns its address.
+func foreignHub(t *testing.T, echoes bool) string {
 	t.Helper()
 	target, _ := imbtest.StartHub(t, hub.Options{})
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -75,27 +76,60 @@ func foreignHub(t *testing.T) string {
 				client.Close()
 				continue
 			}
+			own := &sentEvents{count: map[string]int{}}
 			running.Go(func() {
 				defer server.(*net.TCPConn).CloseWrite()
-				for r := wire.NewReader(client); ; {
-					f, err := r.Next()
-					if err != nil {
-						return
+				pass(client, server, func(f wire.Frame) []byte {
+					if f.Command == wire.CmdEvent {
+						own.add(f, 1)
 					}
-					plain := bytes.Replace(f.Raw, []byte("imbrouter.relay."), []byte("imbrouter-relay."), 1)
-					if _, err := server.Write(plain); err != nil {
-						return
-					}
-				}
+					return bytes.Replace(f.Raw, []byte("imbrouter.relay."), []byte("imbrouter-relay."), 1)
+				})
 			})
 			running.Go(func() {
-				io.Copy(client, server)
-				client.Close()
+				defer client.Close()
+				pass(server, client, func(f wire.Frame) []byte {
+					if !echoes && f.Command == wire.CmdEvent && own.add(f, -1) {
+						return nil
+					}
+					return f.Raw
+				})
 			})
 		}
 	})
 	t.Cleanup(func() { l.Close(); running.Wait() })
 	return l.Addr().String()
+}
+
+// pass passes frames on until the connection ends.
+func pass(from, to net.Conn, change func(wire.Frame) []byte) {
+	for r := wire.NewReader(from); ; {
+		f, err := r.Next()
+		if err != nil {
+			return
+		}
+		if _, err := to.Write(change(f)); err != nil {
+			return
+		}
+	}
+}
+
+// sentEvents are those that a client has sent and that have not come back.
+type sentEvents struct {
+	mu    sync.Mutex
+	count map[string]int // by all but the event's id
+}
+
+// add adds to the number of equal events, unless there would be less than none.
+func (s *sentEvents) add(f wire.Frame, n int) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	key := string(f.Payload[4:])
+	if s.count[key]+n < 0 {
+		return false
+	}
+	s.count[key] += n
+	return true
 }
 
 // Both directions carry more than all queues hold, and neither waits for the
@@ -231,7 +265,8 @@ func forEachHub(t *testing.T, test func(t *testing.T, addr string, spares bool))
 		addr, _ := imbtest.StartHub(t, hub.Options{})
 		test(t, addr, true)
 	})
-	t.Run("foreign hub", func(t *testing.T) { test(t, foreignHub(t), false) })
+	t.Run("foreign hub", func(t *testing.T) { test(t, foreignHub(t, true), false) })
+	t.Run("foreign hub without echoes", func(t *testing.T) { test(t, foreignHub(t, false), false) })
 }
 
 func send(t *testing.T, e *imb.Event, text string) {

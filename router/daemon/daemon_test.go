@@ -35,8 +35,9 @@ var kinds = config.Kinds{
 		"imb": func() config.Source { return imbsource.NewConfig() },
 	},
 	Sinks: map[string]func() config.Sink{
-		"dir": func() config.Sink { return dirsink.NewConfig() },
-		"imb": func() config.Sink { return imbsink.NewConfig() },
+		"dir":  func() config.Sink { return dirsink.NewConfig() },
+		"imb":  func() config.Sink { return imbsink.NewConfig() },
+		"held": func() config.Sink { return new(heldConfig) },
 	},
 }
 

@@ -68,9 +68,21 @@ func (s *sink) Ready() <-chan struct{} { return s.own.ready }
 func (s *sink) Close() error {
 	ctx, cancel := context.WithTimeout(s.inFlight, closeTimeout)
 	defer cancel()
-	err := s.own.client.Close(ctx)
+	var relayErr error
+	var closing sync.WaitGroup
 	if r := s.relay.Load(); r != nil {
-		err = errors.Join(err, r.close(ctx))
+		closing.Go(func() { relayErr = r.close(ctx) })
+	}
+	err := s.own.client.Close(ctx)
+	closing.Wait()
+	return errors.Join(err, relayErr)
+}
+
+// Flush returns when the hub has taken every signal that the sink took.
+func (s *sink) Flush(ctx context.Context) error {
+	err := s.own.client.Flush(ctx)
+	if r := s.relay.Load(); r != nil {
+		err = errors.Join(err, r.client.Flush(ctx))
 	}
 	return err
 }

@@ -43,7 +43,10 @@ func (s *sink) newRelay() (*relay, error) {
 	r.line = l
 	r.echoes = s.echoes.Relay(s.connection.Hub, l.client.Flush)
 	r.probe = l.client.FullEvent(s.echoes.RelayEvent())
-	r.probe.HandleAll(func(imb.Message) { r.echoed.Store(true) })
+	r.probe.HandleAll(func(imb.Message) {
+		r.echoed.Store(true)
+		r.spares.Store(false)
+	})
 	ctx, cancel := context.WithCancel(s.inFlight)
 	r.cancel = cancel
 	r.probing.Go(func() { r.keepProbed(ctx) })
@@ -69,9 +72,10 @@ func (r *relay) keepProbed(ctx context.Context) {
 			return
 		case <-r.connected:
 			r.echoed.Store(false)
-			// A loss meanwhile ends in a reconnect, which is probed again.
+			// A hub that gives nothing back to anybody proves nothing. A loss
+			// meanwhile ends in a reconnect, which is probed again.
 			if r.probe.Signal(ctx, wire.NormalEvent, nil) == nil && r.client.Drain(ctx) == nil {
-				r.spares.Store(!r.echoed.Load())
+				r.spares.Store(r.client.Echoes() && !r.echoed.Load())
 			}
 			r.echoes.Reconnected()
 		}

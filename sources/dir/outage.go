@@ -2,12 +2,9 @@ package dir
 
 import (
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
-
-	"imbrouter/router"
 )
 
 // retellInterval is how often it is told again that a destination is away.
@@ -27,15 +24,6 @@ type outage struct {
 	failures    int       // of probes; the file that found the outage counts as one
 	pause       *backoff.ExponentialBackOff
 	waiting     []*file // longest waiting first; those not in stateParked have left
-}
-
-// destination returns which one is away, from an error that wraps
-// router.ErrUnavailable: what its text says before that, as in
-// `sink "inbox": destination is not available: 5 MiB are free`. What comes
-// after may be another each time.
-func destination(err error) string {
-	name, _, _ := strings.Cut(err.Error(), router.ErrUnavailable.Error())
-	return strings.TrimSuffix(name, ": ")
 }
 
 // away makes f, whose destination is away, wait. It returns the outage when f

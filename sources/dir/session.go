@@ -123,7 +123,7 @@ func (s *session) finish(r result) {
 		f.renew(r.version, now)
 	}
 	f.edition = r.edition
-	if o := f.outage; o != nil && (r.reached || r.outcome == away && destination(r.err) != o.destination) {
+	if o := f.outage; o != nil && (r.reached || r.outcome == away && router.Away(r.err) != o.destination) {
 		files := t.reached(f)
 		s.log.Info("the destination is back", "destination", o.destination, "away", now.Sub(o.since).Round(time.Second),
 			"failures", o.failures, "files", files)
@@ -143,7 +143,7 @@ func (s *session) finish(r result) {
 	case incomplete:
 		s.lookAgain(f, r.wait, now)
 	case away:
-		if o := t.away(f, destination(r.err), now); o != nil && o.tell(now) {
+		if o := t.away(f, router.Away(r.err), now); o != nil && o.tell(now) {
 			s.log.Warn("the destination is away; files wait until it is back", "path", f.path,
 				"error", r.err, "failures", o.failures, "waiting", len(o.waiting)+1)
 		}

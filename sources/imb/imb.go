@@ -274,10 +274,12 @@ func (r *receiver) stream(in imb.IncomingStream) imb.StreamReceiver {
 	// so that those of one name arrive in order.
 	key := in.Name + "\x00" + in.StreamName
 	r.commits.await(key)
+	called := r.call()
 	w, err := r.next.Stream(r.ctx, router.StreamInfo{
 		ID: router.NextID(), Federation: federation, Event: event, Relayed: true,
 		Name: in.StreamName, Flags: in.Flags, Tick: in.Tick, Size: -1,
 	})
+	called()
 	if err != nil {
 		if !errors.Is(err, router.ErrNotTaken) {
 			r.lost(in, err)
@@ -309,6 +311,7 @@ func (s *stream) Write(p []byte) (int, error) {
 // while, in which the next ones come in already.
 func (s *stream) End(err error) {
 	r := s.receiver
+	defer r.call()()
 	if err != nil {
 		s.w.Abort(err)
 		r.lost(s.in, err)
