@@ -42,6 +42,14 @@ func (c *Client) Drain(ctx context.Context) error {
 	return nil
 }
 
+// Echoes tells whether the hub of the present connection hands back what a
+// client sends on an event that it subscribes itself, as every known hub does.
+// It is false without a connection, and until an echo has been seen.
+func (c *Client) Echoes() bool {
+	n := c.live.Load()
+	return n != nil && n.flush.hasEchoed()
+}
+
 // roundTrip is that of the connection.
 func (c *Client) roundTrip(ctx context.Context, answered func(done func())) error {
 	n, err := c.connected()
@@ -71,7 +79,7 @@ func (n *connection) roundTrip(ctx context.Context, answered func(done func())) 
 }
 
 // flusher finds out how far the hub is. Its methods are called by the read
-// loop, except for append.
+// loop, except for append and hasEchoed.
 type flusher struct {
 	event     *Event        // private to the connection: only it subscribes and publishes it
 	ready     chan struct{} // closed when it is known how to flush
@@ -160,6 +168,12 @@ func (f *flusher) echoed(data []byte) {
 	if !f.isReady {
 		f.setReady()
 	}
+}
+
+func (f *flusher) hasEchoed() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.byEcho
 }
 
 func (f *flusher) setReady() {

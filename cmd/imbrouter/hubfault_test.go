@@ -39,6 +39,7 @@ func TestHubLostBeforeItHasReadAFile(t *testing.T) {
 			upstream.SwallowAfter(test.reads)
 			s.drop("file.bin", size)
 			eventually(t, func() bool { return upstream.Swallowed() >= size-test.reads }, "the sender has written all")
+			eventually(t, func() bool { return len(s.partials()) == 1 }, "the receiver has the beginning")
 			if test.kill {
 				hub.kill()
 				receiver.await("lost the connection to the hub")

@@ -54,12 +54,14 @@ func (r *reloader) run(ctx context.Context) {
 			quiet.Reset(quietTime)
 			continue
 		case <-quiet.C:
-			if contents(r.path) == last {
+			now := contents(r.path)
+			if now == last {
 				continue
 			}
+			last = now
 		case <-r.hangups:
+			last = contents(r.path)
 		}
-		last = contents(r.path)
 		notify(r.log, daemon.SdNotifyReloading+"\n"+daemon.SdNotifyMonotonicUsec())
 		r.reload(ctx)
 		notify(r.log, daemon.SdNotifyReady)
@@ -83,13 +85,13 @@ func (r *reloader) reload(ctx context.Context) {
 			r.log.Error("the configuration cannot be taken", "error", err)
 		}
 	}
-	switch {
+	switch changes := diff.String(); {
 	case err != nil:
 		r.log.Error("not reloaded: the configuration from before goes on", "path", r.path)
-	case diff.String() == "":
+	case changes == "":
 		r.log.Info("reloaded: nothing has changed", "path", r.path)
 	default:
-		r.log.Info("reloaded: "+diff.String(), "path", r.path)
+		r.log.Info("reloaded: "+changes, "path", r.path)
 	}
 }
 

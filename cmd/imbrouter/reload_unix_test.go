@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -96,7 +95,7 @@ func TestReloadUnderTraffic(t *testing.T) {
 	p := s.start("reloaded", "run", "reloaded.toml")
 	p.awaitReady()
 
-	var sent atomic.Int64
+	sent := 0 // until ended is closed, the sender's
 	enough, ended := make(chan struct{}), make(chan struct{})
 	out := connect(t, addr)
 	go func() {
@@ -105,17 +104,17 @@ func TestReloadUnderTraffic(t *testing.T) {
 		if err := event.Publish(); err != nil {
 			t.Error(err)
 		}
-		for i := 0; ; i++ {
+		for {
 			select {
 			case <-enough:
 				return
 			default:
 			}
-			if err := event.SignalString(t.Context(), strconv.Itoa(i)); err != nil {
+			if err := event.SignalString(t.Context(), strconv.Itoa(sent)); err != nil {
 				t.Error(err)
 				return
 			}
-			sent.Store(int64(i) + 1)
+			sent++
 			if err := out.Flush(t.Context()); err != nil { // at the hub's pace
 				t.Error(err)
 				return
@@ -137,7 +136,6 @@ func TestReloadUnderTraffic(t *testing.T) {
 	<-ended
 	s.awaitSent()
 	s.awaitReceived(names)
-	n := int(sent.Load())
 	distinct := func() int {
 		seen := map[int]bool{}
 		for _, i := range got.All() {
@@ -145,13 +143,13 @@ func TestReloadUnderTraffic(t *testing.T) {
 		}
 		return len(seen)
 	}
-	eventually(t, func() bool { return distinct() == n }, "every one of %d signals arrives", n)
+	eventually(t, func() bool { return distinct() == sent }, "every one of %d signals arrives", sent)
 	twice := 0
 	for _, times := range s.received() {
 		twice += times - 1
 	}
 	t.Logf("%d reloads, %d signals (%d more came twice), %d files (%d more came twice)",
-		reloads, n, len(got.All())-n, len(names), twice)
+		reloads, sent, len(got.All())-sent, len(names), twice)
 	if p.count(`level=ERROR`) > 0 {
 		t.Error("the log has errors")
 	}

@@ -73,6 +73,14 @@ func processes(ts *testscript.TestScript) map[string]*exec.Cmd {
 	return ts.Value("processes").(map[string]*exec.Cmd)
 }
 
+func launched(ts *testscript.TestScript, name string) *exec.Cmd {
+	cmd := processes(ts)[name]
+	if cmd == nil {
+		ts.Fatalf("%s was not launched", name)
+	}
+	return cmd
+}
+
 func launch(ts *testscript.TestScript, neg bool, args []string) {
 	need(ts, neg, len(args) >= 2, "launch NAME PROGRAM ARG...")
 	name := args[0]
@@ -103,10 +111,7 @@ func fileExists(path string) bool {
 
 func terminate(ts *testscript.TestScript, neg bool, args []string) {
 	need(ts, neg, len(args) == 1 || len(args) == 2, "terminate NAME [CODE]")
-	cmd := processes(ts)[args[0]]
-	if cmd == nil {
-		ts.Fatalf("%s was not launched", args[0])
-	}
+	cmd := launched(ts, args[0])
 	want := 0
 	if len(args) == 2 {
 		want, _ = strconv.Atoi(args[1])
@@ -122,11 +127,7 @@ func terminate(ts *testscript.TestScript, neg bool, args []string) {
 
 func hangup(ts *testscript.TestScript, neg bool, args []string) {
 	need(ts, neg, len(args) == 1, "hangup NAME")
-	cmd := processes(ts)[args[0]]
-	if cmd == nil {
-		ts.Fatalf("%s was not launched", args[0])
-	}
-	ts.Check(cmd.Process.Signal(syscall.SIGHUP))
+	ts.Check(launched(ts, args[0]).Process.Signal(syscall.SIGHUP))
 }
 
 // eventually waits until ok.

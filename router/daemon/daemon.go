@@ -71,40 +71,43 @@ func New(cfg *config.Config, o Options) (*Daemon, error) {
 
 // build makes the parts of a configuration that differ from those that are
 // there, and takes the others.
-func (d *Daemon) build(cfg *config.Config, diff config.Difference) (router.Plan, error) {
-	env := router.Env{Connections: d.connections(cfg), Echoes: &d.echoes, StateDir: cfg.Router.StateDir}
-	plan := router.Plan{Sources: map[string]router.Source{}, Sinks: map[string]router.Sink{}}
-	for name, part := range cfg.Sinks {
-		if !diff.Sinks.Differs(name) {
-			plan.Sinks[name] = d.plan.Sinks[name]
-			continue
-		}
-		env.Name, env.Log = name, d.log.With("sink", name)
-		sink, err := part.Build(env)
-		if err != nil {
-			return plan, fmt.Errorf("sink %q: %w", name, err)
-		}
-		plan.Sinks[name] = sink
+func (d *Daemon) build(cfg *config.Config, diff config.Difference) (plan router.Plan, err error) {
+	env := router.Env{Connections: d.connections(cfg), Echoes: &d.echoes, StateDir: cfg.Router.StateDir, Log: d.log}
+	if plan.Sinks, err = buildParts("sink", cfg.Sinks, d.plan.Sinks, diff.Sinks, env); err != nil {
+		return plan, err
 	}
-	for name, part := range cfg.Sources {
-		if !diff.Sources.Differs(name) {
-			plan.Sources[name] = d.plan.Sources[name]
-			continue
-		}
-		env.Name, env.Log = name, d.log.With("source", name)
-		source, err := part.Build(env)
-		if err != nil {
-			return plan, fmt.Errorf("source %q: %w", name, err)
-		}
-		plan.Sources[name] = source
+	if plan.Sources, err = buildParts("source", cfg.Sources, d.plan.Sources, diff.Sources, env); err != nil {
+		return plan, err
 	}
 	for _, route := range cfg.Routes {
-		if before := slices.IndexFunc(d.plan.Routes, func(r router.Route) bool { return r.Name == route.Name }); before >= 0 && !diff.Routes.Differs(route.Name) {
-			route = d.plan.Routes[before]
+		if !diff.Routes.Differs(route.Name) {
+			route = d.plan.Routes[slices.IndexFunc(d.plan.Routes, func(r router.Route) bool { return r.Name == route.Name })]
 		}
 		plan.Routes = append(plan.Routes, route)
 	}
 	return plan, nil
+}
+
+// buildParts builds all sources, or all sinks, but takes from before those that
+// do not differ. Each gets env with its own name and log.
+func buildParts[P any, C interface {
+	Build(router.Env) (P, error)
+}](kind string, configured map[string]C, before map[string]P, diff config.Names, env router.Env) (map[string]P, error) {
+	log := env.Log
+	parts := map[string]P{}
+	for name, part := range configured {
+		if !diff.Differs(name) {
+			parts[name] = before[name]
+			continue
+		}
+		env.Name, env.Log = name, log.With(kind, name)
+		built, err := part.Build(env)
+		if err != nil {
+			return nil, fmt.Errorf("%s %q: %w", kind, name, err)
+		}
+		parts[name] = built
+	}
+	return parts, nil
 }
 
 // ErrNeedsRestart is wrapped by the error of Reload for what can only change

@@ -13,13 +13,12 @@ import (
 	"imbrouter/router/config"
 )
 
-// heldSink is a sink that keeps the end of the first stream waiting. It collects
+// heldSink is a sink that keeps the end of the stream "a" waiting. It collects
 // what became of each.
 type heldSink struct {
-	ended    imbtest.Collector[string]
-	first    chan struct{} // closed when the first stream ends
-	goOn     chan struct{} // what it waits for
-	wasFirst bool
+	ended imbtest.Collector[string]
+	first chan struct{} // closed when that stream ends
+	goOn  chan struct{} // what it waits for
 }
 
 var held *heldSink // of the test that runs
@@ -32,20 +31,17 @@ func (heldConfig) Build(router.Env) (router.Sink, error)      { return held, nil
 func (*heldSink) Signal(context.Context, router.Signal) error { return router.ErrNotTaken }
 
 func (s *heldSink) Stream(_ context.Context, info router.StreamInfo) (router.StreamWriter, error) {
-	w := &heldStream{sink: s, name: info.Name, first: !s.wasFirst}
-	s.wasFirst = true
-	return w, nil
+	return &heldStream{sink: s, name: info.Name}, nil
 }
 
 type heldStream struct {
-	sink  *heldSink
-	name  string
-	first bool
+	sink *heldSink
+	name string
 	bytes.Buffer
 }
 
 func (w *heldStream) End(context.Context) error {
-	if w.first {
+	if w.name == "a" {
 		close(w.sink.first)
 		<-w.sink.goOn
 	}

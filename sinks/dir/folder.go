@@ -37,7 +37,6 @@ type folder struct {
 	mkdir      sync.Mutex      // held while the parents of a file are made durable
 	durable    map[string]bool // folders whose names this run has fsynced; guarded by mkdir
 	partials   atomic.Uint64   // numbers partial files
-	path       string          // in shared.folders
 	users      int             // sinks and streams; guarded by shared.Mutex
 
 	mu   sync.Mutex
@@ -54,7 +53,7 @@ func openFolder(c *Config, log *slog.Logger) (_ *folder, err error) {
 		return nil, err
 	}
 	f := &folder{
-		root: root, disk: rootDisk{root}, path: c.Path, durable: map[string]bool{}, busy: map[string]bool{},
+		root: root, disk: rootDisk{root}, durable: map[string]bool{}, busy: map[string]bool{},
 		lock: flock.New(filepath.Join(c.Path, filepath.FromSlash(lockFile))),
 	}
 	defer func() {

@@ -19,7 +19,9 @@ func acquire(c *Config, log *slog.Logger) (*folder, error) {
 	shared.Lock()
 	defer shared.Unlock()
 	f := shared.folders[c.Path]
-	if f == nil || !f.isCurrent() {
+	if f != nil && f.isCurrent() {
+		f.limit(c)
+	} else {
 		var err error
 		if f, err = openFolder(c, log); err != nil {
 			return nil, err
@@ -27,7 +29,6 @@ func acquire(c *Config, log *slog.Logger) (*folder, error) {
 		shared.folders[c.Path] = f
 	}
 	f.users++
-	f.limit(c)
 	return f, nil
 }
 
@@ -51,8 +52,8 @@ func (f *folder) release() error {
 	if f.users--; f.users > 0 {
 		return nil
 	}
-	if shared.folders[f.path] == f {
-		delete(shared.folders, f.path)
+	if path := f.root.Name(); shared.folders[path] == f {
+		delete(shared.folders, path)
 	}
 	return f.close()
 }

@@ -78,15 +78,6 @@ func (s *sink) Close() error {
 	return errors.Join(err, relayErr)
 }
 
-// Flush returns when the hub has taken every signal that the sink took.
-func (s *sink) Flush(ctx context.Context) error {
-	err := s.own.client.Flush(ctx)
-	if r := s.relay.Load(); r != nil {
-		err = errors.Join(err, r.client.Flush(ctx))
-	}
-	return err
-}
-
 // relayIfHeard returns the relay, which it makes for the first message that
 // needs it, or nil when no source ignores what is relayed to the hub.
 func (s *sink) relayIfHeard() (*relay, error) {
