@@ -20,16 +20,17 @@ func (n *connection) watch() {
 			return
 		case <-timer.C:
 		}
+		now := time.Now() // before anything that an answer may follow
 		heard := n.lastHeard()
 		if !ping.since.After(heard) { // none is under way
-			if silent := time.Since(heard); silent < interval {
+			if silent := now.Sub(heard); silent < interval {
 				timer.Reset(interval - silent)
 				continue
 			}
-			ping = n.sendPing()
+			ping = n.sendPing(now)
 		}
 		written, _ := n.client.out.Progress()
-		waited := ping.waited(written)
+		waited := ping.waited(now, written)
 		if waited >= timeout {
 			n.fail(ErrUnresponsive)
 			return
@@ -49,25 +50,25 @@ func (n *connection) lastHeard() time.Time {
 
 // ping is a request for a sign of life.
 type ping struct {
-	since   time.Time // it, or a byte before it, was written last
+	since   time.Time // it, or a byte before it, was written last; no answer is older
 	end     int64     // where it ends in all that is ever written
 	written int64     // at the last look
 }
 
-func (n *connection) sendPing() ping {
+func (n *connection) sendPing(now time.Time) ping {
 	out := n.client.out
 	if buf, err := out.LockNow(); err == nil { // or else the client is closing: what is queued goes out
 		out.Unlock(n.flush.append(buf, func() {}))
 	}
 	written, end := out.Progress()
-	return ping{since: time.Now(), end: end, written: written}
+	return ping{since: now, end: end, written: written}
 }
 
 // waited returns for how long the hub has owed an answer.
-func (p *ping) waited(written int64) time.Duration {
+func (p *ping) waited(now time.Time, written int64) time.Duration {
 	if p.written < p.end && written > p.written {
-		p.since = time.Now()
+		p.since = now
 		p.written = written
 	}
-	return time.Since(p.since)
+	return now.Sub(p.since)
 }

@@ -57,7 +57,7 @@ func added[P any](old, next map[string]P) map[string]P {
 
 // same tells whether two parts, or filters, are the same value.
 func same(a, b any) bool {
-	return a == nil && b == nil || a != nil && reflect.TypeOf(a).Comparable() && a == b
+	return a == nil && b == nil || a != nil && reflect.ValueOf(a).Comparable() && a == b
 }
 
 // open opens the parts that are new, other than sources that must wait for one
@@ -124,11 +124,15 @@ func (r *Router) connect(plan Plan) {
 	for _, definition := range plan.Routes {
 		var sinks []branch
 		for _, name := range definition.To {
-			sinks = append(sinks, branch{"sink", name, plan.Sinks[name]})
+			sink := plan.Sinks[name]
+			if r.ledger != nil {
+				sink = recorder{sink, definition.Name, name, r.ledger}
+			}
+			sinks = append(sinks, branch{"sink", name, sink})
 		}
 		next, ok := r.routes[definition.Name]
 		if !ok || !same(next.filter, definition.Filter) || !slices.EqualFunc(next.sinks.branches, sinks, branch.is) {
-			next = newRoute(definition, sinks, r.log)
+			next = r.newRoute(definition, sinks)
 		}
 		routes[definition.Name] = next
 		for _, name := range definition.From {
@@ -139,7 +143,7 @@ func (r *Router) connect(plan Plan) {
 	for name := range plan.Sources {
 		e, ok := r.entries[name]
 		if !ok {
-			e = &entry{source: name, hard: r.hard, transfers: &r.transfers}
+			e = &entry{source: name, hard: r.hard, transfers: &r.transfers, recorded: r.ledger != nil}
 			r.entries[name] = e
 		}
 		if before := e.table.Load(); before == nil || !slices.EqualFunc(before.next.branches, bySource[name], branch.is) {

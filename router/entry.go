@@ -13,6 +13,7 @@ type entry struct {
 	source    string
 	hard      context.Context
 	transfers *Transfers
+	recorded  bool // there is a journal
 	table     atomic.Pointer[table]
 }
 
@@ -67,23 +68,50 @@ func (e *entry) Signal(_ context.Context, s Signal) error {
 func (e *entry) Stream(_ context.Context, info StreamInfo) (StreamWriter, error) {
 	t := e.enter()
 	info.Source = e.source
-	w, err := t.next.Stream(e.hard, info)
+	ctx, account := e.hard, (*account)(nil)
+	if e.recorded {
+		ctx, account = withAccount(ctx)
+	}
+	w, err := t.next.Stream(ctx, info)
 	if err != nil {
 		t.leave()
 		return nil, err
 	}
-	return e.transfers.begin(info, &entryWriter{w, e.hard, t}), nil
+	return e.transfers.begin(info, &entryWriter{w, e.hard, t, account}), nil
+}
+
+// Drop implements Dropper.
+func (e *entry) Drop(s Signal, cause error) {
+	t := e.enter()
+	defer t.leave()
+	s.Source = e.source
+	for _, b := range t.next.branches {
+		b.sink.(*route).drop(s, cause)
+	}
 }
 
 // entryWriter commits under the router's context, and leaves the table at its
 // end.
 type entryWriter struct {
 	StreamWriter
-	hard  context.Context
-	table *table
+	hard    context.Context
+	table   *table
+	account *account // nil without a journal
 }
 
-func (w *entryWriter) ReadFrom(r io.Reader) (int64, error) { return copyBody(w.StreamWriter, r) }
+func (w *entryWriter) Write(p []byte) (int, error) {
+	if w.account != nil {
+		w.account.add(p)
+	}
+	return w.StreamWriter.Write(p)
+}
+
+func (w *entryWriter) ReadFrom(r io.Reader) (int64, error) {
+	if w.account != nil {
+		r = accountReader{r, w.account}
+	}
+	return copyBody(w.StreamWriter, r)
+}
 
 func (w *entryWriter) End(context.Context) error { return end(w.hard, w.StreamWriter) }
 

@@ -4,6 +4,7 @@ import (
 	"log/slog"
 
 	"imbrouter/imb"
+	"imbrouter/router/journal"
 )
 
 // Env is what a source or sink is built with.
@@ -12,7 +13,7 @@ type Env struct {
 	Log         *slog.Logger // tells the name with each line
 	Connections map[string]Connection
 	Echoes      *Echoes
-	StateDir    string // absolute path of the router's own folder
+	Journal     *journal.Journal // nil keeps nothing
 }
 
 // Connection is an address with an identity. It is not a socket: each source

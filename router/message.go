@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"imbrouter/imb/wire"
+	"imbrouter/router/journal"
 )
 
 // Signal is one occurrence of an event with its data in memory.
@@ -49,6 +50,8 @@ type StreamInfo struct {
 	ModTime           time.Time // zero when unknown
 	// Replay opens the body once more; nil when it cannot be had again.
 	Replay func() (io.ReadCloser, error)
+	// Attempt counts the tries of what can be had again, from 1.
+	Attempt int
 }
 
 // FullName returns the event's name on a hub.
@@ -114,6 +117,28 @@ type StreamWriter interface {
 // After an error the stream can only be aborted.
 type Ender interface {
 	End(ctx context.Context) error
+}
+
+// Deliverer is implemented by a StreamWriter that knows more of what becomes of
+// its stream than that Commit succeeds.
+type Deliverer interface {
+	// Delivery tells what became of the stream after Commit has returned nil,
+	// and before it what is to be expected.
+	Delivery() Delivery
+}
+
+// Delivery is what the journal is to tell of a stream beside its StreamInfo.
+type Delivery struct {
+	Outcome journal.Outcome // of a success
+	Event   string          // full name under which it was sent; "": that of the StreamInfo
+	Path    string          // as which it landed; "": that of the StreamInfo
+}
+
+// Dropper is implemented by the Sink that Source.Run gets, for a source that
+// has taken signals in and finds no room for them.
+type Dropper interface {
+	// Drop says that s is lost, and why. It does not wait for any sink.
+	Drop(s Signal, cause error)
 }
 
 // A Source pushes into next until ctx ends, and returns after its last call to

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"slices"
 	"time"
+
+	"imbrouter/router/deadletter"
+	"imbrouter/router/journal"
 )
 
 // signalRetries are the pauses before a signal that failed is tried again. A
@@ -18,32 +20,43 @@ var signalRetries = []time.Duration{50 * time.Millisecond, 200 * time.Millisecon
 // told so. A stream's failure goes back to its source, which may have a file
 // to keep.
 type route struct {
+	name     string
 	filter   Filter
 	sinks    *fanout
+	ledger   *ledger           // nil without a journal
+	letters  *deadletter.Store // nil keeps none
 	failures *FailureLog
+	unkept   *FailureLog // letters that cannot be kept
 }
 
-func newRoute(r Route, sinks []branch, log *slog.Logger) *route {
+func (r *Router) newRoute(definition Route, sinks []branch) *route {
+	log := r.log.With("route", definition.Name)
+	lost := "signal lost"
+	if r.options.DeadLetters != nil {
+		lost = "signal failed; it is kept as a dead letter"
+	}
 	return &route{
-		filter:   r.Filter,
-		sinks:    newFanout(sinks),
-		failures: NewFailureLog(log.With("route", r.Name), "signal lost", "signals get through again"),
+		name: definition.Name, filter: definition.Filter, sinks: newFanout(sinks),
+		ledger: r.ledger, letters: r.options.DeadLetters,
+		failures: NewFailureLog(log, lost, "signals get through again"),
+		unkept:   NewFailureLog(log, "a dead letter cannot be kept; the signal is lost", "dead letters are kept again"),
 	}
 }
 
 func (r *route) Signal(ctx context.Context, s Signal) error {
+	out := s
 	if r.filter != nil {
-		out, pass, err := r.filter.Signal(s)
-		if err != nil {
+		var pass bool
+		var err error
+		if out, pass, err = r.filter.Signal(s); err != nil {
 			r.lost(s, err)
 			return nil
 		}
 		if !pass {
 			return ErrNotTaken
 		}
-		s = out
 	}
-	err := r.sinks.Signal(ctx, s)
+	err := r.sinks.Signal(ctx, out)
 	for _, pause := range signalRetries {
 		if !passing(err) {
 			break
@@ -51,7 +64,7 @@ func (r *route) Signal(ctx context.Context, s Signal) error {
 		select {
 		case <-ctx.Done():
 		case <-time.After(pause):
-			err = r.sinks.Signal(ctx, s)
+			err = r.sinks.Signal(ctx, out)
 		}
 	}
 	switch {
@@ -66,6 +79,16 @@ func (r *route) Signal(ctx context.Context, s Signal) error {
 	return nil
 }
 
+// drop is for a signal that the source could not hand on.
+func (r *route) drop(s Signal, cause error) {
+	if r.filter != nil {
+		if _, pass, err := r.filter.Signal(s); err == nil && !pass {
+			return
+		}
+	}
+	r.lost(s, cause)
+}
+
 // passing tells whether a failure may pass soon. A destination that is away
 // will not be back so quickly, and other sinks wait meanwhile.
 func passing(err error) bool {
@@ -75,16 +98,50 @@ func passing(err error) bool {
 	return err != nil && !errors.Is(err, ErrNotTaken) && !errors.Is(err, ErrPermanent) && !errors.Is(err, ErrUnavailable)
 }
 
-// lost tells of a signal that no sink will get any more.
+// lost tells of a signal, as it came to the route, that no sink will get, or
+// not all of them, and keeps it for the sinks that have not got it.
 func (r *route) lost(s Signal, err error) {
 	r.failures.Failure("", err, "source", s.Source, "event", s.FullName(), "kind", s.Kind.String(), "size", len(s.Data))
+	if r.letters == nil {
+		return
+	}
+	err = r.letters.Add(deadletter.Letter{
+		Route: r.name, Sinks: failedSinks(err), Error: err.Error(),
+		Source: s.Source, Federation: s.Federation, Event: s.Event, Redirected: s.Redirected, Relayed: s.Relayed,
+		Kind: s.Kind, Flags: s.Flags, Tick: s.Tick, Data: s.Data,
+	})
+	if err != nil {
+		r.unkept.Failure("", err)
+	} else {
+		r.unkept.Success()
+	}
+}
+
+// failedSinks returns the sinks that failed with an error of a route's fan-out;
+// none for another error.
+func failedSinks(err error) (names []string) {
+	switch e := err.(type) {
+	case branchErrors:
+		for _, err := range e {
+			names = append(names, failedSinks(err)...)
+		}
+	case *partError:
+		names = append(names, e.name)
+	}
+	return names
 }
 
 func (r *route) Stream(ctx context.Context, info StreamInfo) (StreamWriter, error) {
 	if r.filter != nil {
 		out, pass, err := r.filter.Stream(info)
 		if err != nil {
-			return nil, Permanent(fmt.Errorf("its expressions fail on stream %q: %w", info.Name, err))
+			err = fmt.Errorf("its expressions fail on stream %q: %w", info.Name, err)
+			if r.ledger != nil && info.Replay == nil {
+				record := about(info)
+				record.Route = r.name
+				r.ledger.lost(record, accountOf(ctx), journal.Failed, err)
+			}
+			return nil, Permanent(err)
 		}
 		if !pass {
 			return nil, ErrNotTaken

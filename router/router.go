@@ -27,6 +27,9 @@ import (
 	"log/slog"
 	"sync"
 	"time"
+
+	"imbrouter/router/deadletter"
+	"imbrouter/router/journal"
 )
 
 const (
@@ -89,6 +92,11 @@ type Options struct {
 	// LogProgress logs a line every few seconds for each transfer that takes
 	// longer. A caller that shows Transfers in its own way leaves it false.
 	LogProgress bool
+	// Journal records what becomes of every stream, and DeadLetters keeps the
+	// signals that fail; nil does not. Both outlive the Router, whose maker
+	// closes them.
+	Journal     *journal.Journal
+	DeadLetters *deadletter.Store
 	// OnReady is called by Run when everything is open and every source runs;
 	// nil does nothing.
 	OnReady func()
@@ -99,6 +107,7 @@ type Router struct {
 	log       *slog.Logger
 	options   Options
 	transfers Transfers
+	ledger    *ledger // nil without a journal
 
 	hard context.Context // the context of every call to a sink
 	kill context.CancelCauseFunc
@@ -132,6 +141,9 @@ func New(plan Plan, o Options) (*Router, error) {
 		log: o.Log, options: o, first: plan,
 		routes: map[string]*route{}, entries: map[string]*entry{},
 		running: map[string]*run{}, lives: map[*run]struct{}{},
+	}
+	if o.Journal != nil {
+		r.ledger = newLedger(o.Journal, o.Log)
 	}
 	r.hard, r.kill = context.WithCancelCause(context.Background())
 	return r, nil

@@ -123,7 +123,7 @@ needed on a laptop.`,
 	root.SetFlagErrorFunc(usage)
 	root.AddCommand(
 		runCommand(), validateCommand(), hubCommand(),
-		sendCommand(), signalCommand(), tapCommand(), versionCommand(),
+		sendCommand(), signalCommand(), tapCommand(), historyCommand(), deadCommand(), versionCommand(),
 	)
 	return root
 }

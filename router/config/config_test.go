@@ -114,7 +114,10 @@ func TestLoad(t *testing.T) {
 		t.Errorf("route a: %v, %v", pass, err)
 	}
 
-	wantRouter := config.RouterSettings{StateDir: filepath.Join(dir, "state"), StopTimeout: config.Duration(time.Minute)}
+	wantRouter := config.RouterSettings{
+		StateDir: filepath.Join(dir, "state"), StopTimeout: config.Duration(time.Minute),
+		JournalMaxSize: 64 << 10, JournalMaxFiles: 1, DeadLetterMaxSize: 1 << 20, DeadLetterMaxAge: config.Duration(24 * time.Hour),
+	}
 	if cfg.Router != wantRouter || cfg.Dir != dir || cfg.Path != "testdata/valid/all.toml" || len(cfg.Warnings) != 0 {
 		t.Errorf("%+v, %q, %q, %v", cfg.Router, cfg.Dir, cfg.Path, cfg.Warnings)
 	}

@@ -76,10 +76,31 @@ type RouterSettings struct {
 	// StopTimeout is how long what is in flight may take when the router
 	// stops. Default "20s".
 	StopTimeout Duration `toml:"stop_timeout"`
+	// Journal says whether it is recorded in state_dir what becomes of every
+	// file and stream, for `imbrouter history`. Default true.
+	Journal bool `toml:"journal"`
+	// JournalMaxSize is how large a file of the journal may get before the next
+	// is begun, at least "64KiB". Default "16MiB".
+	JournalMaxSize Size `toml:"journal_max_size"`
+	// JournalMaxFiles is how many files of the journal there may be; the oldest
+	// goes first. From 1 to 1000, default 8.
+	JournalMaxFiles int `toml:"journal_max_files"`
+	// DeadLetterMaxSize is how much of state_dir the dead letters of one route
+	// may take; the oldest go first. At least "64KiB", default "16MiB".
+	DeadLetterMaxSize Size `toml:"dead_letter_max_size"`
+	// DeadLetterMaxAge is how long dead letters are kept. Default "720h".
+	DeadLetterMaxAge Duration `toml:"dead_letter_max_age"`
 }
 
+// minStateSize is the least that a limit of a file in state_dir may be.
+const minStateSize = 64 << 10
+
 func (l *loader) router() {
-	settings := RouterSettings{StateDir: ".imbrouter", StopTimeout: Duration(20 * time.Second)}
+	settings := RouterSettings{
+		StateDir: ".imbrouter", StopTimeout: Duration(20 * time.Second),
+		Journal: true, JournalMaxSize: 16 << 20, JournalMaxFiles: 8,
+		DeadLetterMaxSize: 16 << 20, DeadLetterMaxAge: Duration(30 * 24 * time.Hour),
+	}
 	if dirs := filepath.SplitList(os.Getenv("STATE_DIRECTORY")); len(dirs) > 0 {
 		settings.StateDir = dirs[0]
 	}
@@ -88,6 +109,15 @@ func (l *loader) router() {
 	l.decode(table, c.path, &settings)
 	if settings.StopTimeout <= 0 {
 		c.Errorf("stop_timeout", "must be longer than 0s")
+	}
+	for key, size := range map[string]Size{"journal_max_size": settings.JournalMaxSize, "dead_letter_max_size": settings.DeadLetterMaxSize} {
+		if size < minStateSize {
+			c.Errorf(key, "must be at least %v", Size(minStateSize))
+		}
+	}
+	Range(c, "journal_max_files", settings.JournalMaxFiles, 1, 1000)
+	if settings.DeadLetterMaxAge <= 0 {
+		c.Errorf("dead_letter_max_age", "must be longer than 0s")
 	}
 	settings.StateDir = c.Path("state_dir", settings.StateDir)
 	l.config.Router = settings

@@ -25,6 +25,8 @@ import (
 	"imbrouter/imb/hub"
 	"imbrouter/router"
 	"imbrouter/router/config"
+	"imbrouter/router/deadletter"
+	"imbrouter/router/journal"
 )
 
 // Options are what a configuration does not hold. The zero value is usable.
@@ -42,14 +44,17 @@ type Daemon struct {
 	echoes router.Echoes
 	router *router.Router
 
+	journal *journal.Journal // nil when it is switched off
+	letters *deadletter.Store
+
 	mu     sync.Mutex // guards what Reload changes
 	config *config.Config
 	plan   router.Plan
 }
 
-// New builds everything that the configuration names. It touches no file and
-// no socket.
-func New(cfg *config.Config, o Options) (*Daemon, error) {
+// New builds everything that the configuration names, and opens the journal and
+// the dead letters, which Run closes. It touches no other file and no socket.
+func New(cfg *config.Config, o Options) (_ *Daemon, err error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
@@ -58,21 +63,56 @@ func New(cfg *config.Config, o Options) (*Daemon, error) {
 		d.listen = cfg.Hub.Listen
 		d.hub = hub.New(cfg.Hub.Options(o.Log.With("hub", cfg.Hub.Listen)))
 	}
-	var err error
+	if err := d.openState(); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, d.closeState())
+		}
+	}()
 	if d.plan, err = d.build(cfg, new(config.Config).Compare(cfg)); err != nil {
 		return nil, err
 	}
 	d.router, err = router.New(d.plan, router.Options{
 		Log: o.Log, StopTimeout: time.Duration(cfg.Router.StopTimeout),
 		LogProgress: o.LogProgress, OnReady: o.OnReady,
+		Journal: d.journal, DeadLetters: d.letters,
 	})
 	return d, err
 }
 
+// openState opens what the daemon keeps in its state_dir.
+func (d *Daemon) openState() (err error) {
+	settings := d.config.Router
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("%w; `state_dir` in [router] says where the router keeps its own files", err)
+		}
+	}()
+	if settings.Journal {
+		d.journal, err = journal.Open(journal.Path(settings.StateDir, d.config.Path), journal.Options{
+			Log: d.log, MaxSize: int64(settings.JournalMaxSize), MaxFiles: settings.JournalMaxFiles,
+		})
+		if err != nil {
+			return err
+		}
+	}
+	d.letters, err = deadletter.Open(deadletter.Dir(settings.StateDir, d.config.Path), deadletter.Options{
+		Log: d.log, MaxSize: int64(settings.DeadLetterMaxSize), MaxAge: time.Duration(settings.DeadLetterMaxAge),
+	})
+	if err != nil {
+		err = errors.Join(err, d.journal.Close())
+	}
+	return err
+}
+
+func (d *Daemon) closeState() error { return errors.Join(d.letters.Close(), d.journal.Close()) }
+
 // build makes the parts of a configuration that differ from those that are
 // there, and takes the others.
 func (d *Daemon) build(cfg *config.Config, diff config.Difference) (plan router.Plan, err error) {
-	env := router.Env{Connections: d.connections(cfg), Echoes: &d.echoes, StateDir: cfg.Router.StateDir, Log: d.log}
+	env := router.Env{Connections: d.connections(cfg), Echoes: &d.echoes, Journal: d.journal, Log: d.log}
 	if plan.Sinks, err = buildParts("sink", cfg.Sinks, d.plan.Sinks, diff.Sinks, env); err != nil {
 		return plan, err
 	}
@@ -154,7 +194,12 @@ func (d *Daemon) Router() *router.Router { return d.router }
 
 // Run serves the hub and runs the router until ctx ends; see router.Router.Run
 // for how it stops.
-func (d *Daemon) Run(ctx context.Context) error {
+func (d *Daemon) Run(ctx context.Context) (err error) {
+	defer func() {
+		if closeErr := d.closeState(); err == nil {
+			err = closeErr
+		}
+	}()
 	if d.hub == nil {
 		return d.router.Run(ctx)
 	}

@@ -35,9 +35,10 @@ var kinds = config.Kinds{
 		"imb": func() config.Source { return imbsource.NewConfig() },
 	},
 	Sinks: map[string]func() config.Sink{
-		"dir":  func() config.Sink { return dirsink.NewConfig() },
-		"imb":  func() config.Sink { return imbsink.NewConfig() },
-		"held": func() config.Sink { return new(heldConfig) },
+		"dir":   func() config.Sink { return dirsink.NewConfig() },
+		"imb":   func() config.Sink { return imbsink.NewConfig() },
+		"held":  func() config.Sink { return new(heldConfig) },
+		"stuck": func() config.Sink { return new(stuckConfig) },
 	},
 }
 
@@ -350,7 +351,7 @@ func TestSignalsWhileTheDestinationIsAway(t *testing.T) {
 				t.Fatal(err)
 			}
 			if whenDown == "fail" {
-				imbtest.Eventually(t, func() bool { return d.logged("signal lost") }, "the log tells of a lost signal")
+				imbtest.Eventually(t, func() bool { return d.logged("signal failed") }, "the log tells of a lost signal")
 			}
 			if err := event.SignalString(t.Context(), "early too"); err != nil {
 				t.Fatal(err)

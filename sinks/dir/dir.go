@@ -43,6 +43,7 @@ import (
 	"time"
 
 	"imbrouter/router"
+	"imbrouter/router/journal"
 )
 
 // tidyInterval is the time between two looks at what was left behind.
@@ -118,7 +119,7 @@ func (s *sink) Stream(_ context.Context, info router.StreamInfo) (router.StreamW
 	if largest := s.config.MaxSize; info.Size > int64(largest) {
 		return nil, tooLarge(largest)
 	}
-	w := &stream{sink: s, info: info, name: name, begun: time.Now()}
+	w := &stream{sink: s, info: info, name: name, begun: time.Now(), delivery: router.Delivery{Outcome: journal.Received}}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if err := s.admit(w); err != nil {

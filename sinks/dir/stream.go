@@ -9,6 +9,7 @@ import (
 
 	"imbrouter/router"
 	"imbrouter/router/config"
+	"imbrouter/router/journal"
 )
 
 const (
@@ -34,16 +35,17 @@ type stream struct {
 	name  string // by the filename expression
 	begun time.Time
 
-	mu      sync.Mutex // against the idle timer and sink.Close
-	folder  *folder
-	file    file
-	partial string
-	gather  []byte // of a buffer of gatherSize; nil when nothing was gathered
-	size    int64
-	active  time.Time   // of the last write
-	idle    *time.Timer // nil without idle_timeout
-	turn    *turn       // nil until the body is whole
-	ended   error       // nil while the stream is open
+	mu       sync.Mutex // against the idle timer and sink.Close
+	folder   *folder
+	file     file
+	partial  string
+	gather   []byte // of a buffer of gatherSize; nil when nothing was gathered
+	size     int64
+	active   time.Time   // of the last write
+	idle     *time.Timer // nil without idle_timeout
+	turn     *turn       // nil until the body is whole
+	ended    error       // nil while the stream is open
+	delivery router.Delivery
 }
 
 // create makes the partial file and starts the clock, if there is one.
@@ -158,18 +160,28 @@ func (w *stream) Commit(context.Context) error {
 	switch {
 	case errors.Is(err, errSkipped):
 		message = "file exists already, the received one is dropped"
+		w.delivery.Outcome = journal.Skipped
 	case errors.Is(err, errOvertaken):
 		message = "the file of a later stream has this name already, the received one is dropped"
+		w.delivery.Outcome = journal.Skipped
 	case err != nil:
 		return w.broke(err)
 	}
+	w.delivery.Path = w.folder.abs(name)
 	// A partial name that cannot be removed is swept later.
 	_ = w.folder.removePartial(w.partial)
 	step(stepLanded)
 	w.end(errCommitted)
-	w.sink.log.Info(message, "path", w.folder.abs(name), "size", w.size,
+	w.sink.log.Info(message, "path", w.delivery.Path, "size", w.size,
 		"event", shown(w.info.FullName()), "stream", shown(w.info.Name))
 	return nil
+}
+
+// Delivery implements router.Deliverer.
+func (w *stream) Delivery() router.Delivery {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.delivery
 }
 
 // sync makes the contents durable. After a failed fsync nobody knows what is

@@ -25,6 +25,7 @@ import (
 	"imbrouter/imb"
 	"imbrouter/imb/wire"
 	"imbrouter/router"
+	"imbrouter/router/journal"
 )
 
 // closeTimeout is how long queued signals may take to leave when the router
@@ -204,6 +205,7 @@ type stream struct {
 	info  router.StreamInfo
 	out   *imb.OutStream
 	ended bool
+	alone bool // nobody subscribed when the hub had it
 }
 
 func (w *stream) Write(p []byte) (int, error) {
@@ -242,24 +244,43 @@ func (w *stream) Commit(ctx context.Context) error {
 	if err := w.out.Flush(ctx); err != nil {
 		return w.sink.streamError(fmt.Errorf("sent, but not confirmed: %w", err))
 	}
-	w.sink.warnIfAlone(w.event, w.info)
+	w.alone = !w.event.HasSubscribers()
+	w.sink.warnIfAlone(w)
 	return nil
 }
 
 func (w *stream) Abort(error) { w.out.Abort() }
 
+// Delivery implements router.Deliverer.
+func (w *stream) Delivery() router.Delivery {
+	d := router.Delivery{Outcome: journal.Sent, Event: w.event.Name()}
+	if w.alone {
+		d.Outcome = journal.SentToNobody
+	}
+	return d
+}
+
 // warnIfAlone says once that nobody subscribes to an event, and once that
 // somebody does again.
-func (s *sink) warnIfAlone(e *imb.Event, info router.StreamInfo) {
-	alone := !e.HasSubscribers()
+func (s *sink) warnIfAlone(w *stream) {
+	event := w.event.Name()
 	s.mu.Lock()
-	changed := s.alone[e.Name()] != alone
-	s.alone[e.Name()] = alone
+	changed := s.alone[event] != w.alone
+	s.alone[event] = w.alone
 	s.mu.Unlock()
 	switch {
-	case changed && alone:
-		s.log.Warn("sent to nobody: the hub knows no subscriber of the event", "event", e.Name(), "stream", info.Name)
+	case changed && w.alone:
+		s.log.Warn("sent to nobody: the hub knows no subscriber of the event", "event", event, "stream", w.info.Name)
 	case changed:
-		s.log.Info("the event has subscribers again", "event", e.Name())
+		s.log.Info("the event has subscribers again", "event", event)
 	}
+}
+
+// Flush returns when the hub has taken every signal that the sink took.
+func (s *sink) Flush(ctx context.Context) error {
+	err := s.own.client.Flush(ctx)
+	if r := s.relay.Load(); r != nil {
+		err = errors.Join(err, r.client.Flush(ctx))
+	}
+	return err
 }

@@ -51,6 +51,7 @@ import (
 	"time"
 
 	"imbrouter/router"
+	"imbrouter/router/journal"
 )
 
 // returnInterval is how often a folder that is gone is looked for.
@@ -62,6 +63,7 @@ type Source struct {
 	path       string
 	name       string
 	log        *slog.Logger
+	journal    *journal.Journal
 	selection  selection
 	newWatcher func() (watcher, error)
 	writers    func(*os.File) writers

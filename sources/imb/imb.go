@@ -33,6 +33,8 @@ const (
 	stopQuiet = 2 * time.Second
 )
 
+var errOverflow = errors.New("the route was too slow: the source's queue was full for longer than its block_timeout")
+
 type source struct {
 	config     Config
 	connection router.Connection
@@ -44,6 +46,7 @@ type source struct {
 	ready      chan struct{}
 	readyOnce  sync.Once
 	losses     *router.FailureLog
+	receiver   atomic.Pointer[receiver] // of the present Run
 }
 
 // Open implements router.Opener. It begins to connect; a hub that is away is
@@ -54,6 +57,11 @@ func (s *source) Open(ctx context.Context) error {
 	o.BlockTimeout = time.Duration(s.config.BlockTimeout)
 	o.MaxStreams = s.config.MaxStreams
 	o.StreamIdleTimeout = time.Duration(s.config.StreamTimeout)
+	o.OnDrop = func(m imb.Message) {
+		if r := s.receiver.Load(); r != nil {
+			r.drop(m)
+		}
+	}
 	o.Log = s.log
 	o.Retry = true
 	o.OnState = func(state imb.State, _ error) {
@@ -97,6 +105,7 @@ func (s *source) Ready() <-chan struct{} { return s.ready }
 // Run implements router.Source.
 func (s *source) Run(ctx context.Context, next router.Sink) error {
 	r := &receiver{source: s, ctx: ctx, next: next, commits: newCommits(s.config.Parallel), began: time.Now()}
+	s.receiver.Store(r)
 	defer r.finish(router.InFlight(ctx))
 	for _, name := range s.config.names {
 		e := s.client.FullEvent(name)
@@ -256,13 +265,27 @@ func (r *receiver) signal(m imb.Message) {
 	}
 	defer r.end()
 	defer r.call()()
-	federation, event := router.SplitName(r.source.connection.Options.Federation, m.Name)
 	// An error other than ErrNotTaken is possible only when the router stops:
 	// routes keep the signals that they cannot deliver.
-	_ = r.next.Signal(r.ctx, router.Signal{
+	_ = r.next.Signal(r.ctx, r.received(m))
+}
+
+func (r *receiver) received(m imb.Message) router.Signal {
+	federation, event := router.SplitName(r.source.connection.Options.Federation, m.Name)
+	return router.Signal{
 		ID: router.NextID(), Federation: federation, Event: event, Relayed: true,
 		Kind: m.Kind, Flags: m.Flags, Tick: m.Tick, Data: m.Data,
-	})
+	}
+}
+
+// drop is called for each signal that the client could not keep.
+func (r *receiver) drop(m imb.Message) {
+	if r.relayed(m.Name, m.Kind, m.Flags, m.Tick, m.Data) {
+		return
+	}
+	if d, ok := r.next.(router.Dropper); ok {
+		d.Drop(r.received(m), errOverflow)
+	}
 }
 
 func (r *receiver) stream(in imb.IncomingStream) imb.StreamReceiver {

@@ -1,0 +1,83 @@
+package journal_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"imbrouter/router/journal"
+)
+
+// What does not fit is told of and leaves nothing behind, and when there is room
+// again it goes on.
+func TestDiskFull(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("mounting needs root")
+	}
+	disk := t.TempDir()
+	if err := unix.Mount("none", disk, "tmpfs", 0, "size=256k"); err != nil {
+		t.Skip("no tmpfs can be mounted here:", err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(disk, unix.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+	path := journal.Path(disk, "router.toml")
+	ballast := filepath.Join(disk, "ballast")
+	if err := os.WriteFile(ballast, make([]byte, 128<<10), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, o := range map[string]journal.Options{"one file": {MaxSize: 1 << 20}, "rotating": {MaxSize: 10_000, MaxFiles: 100}} {
+		t.Run(name, func(t *testing.T) {
+			j := open(t, path, o)
+			before, _ := read(t, path, journal.Filter{})
+			appended := len(before)
+			write := func(size int) error {
+				// Two: the first may fit, and is not to stay alone.
+				long := journal.Record{Outcome: journal.Sent, Name: strings.Repeat("x", size)}
+				err := j.Append(t.Context(), long, long)
+				if err == nil {
+					appended += 2
+				}
+				return err
+			}
+			check := func(when string) {
+				t.Helper()
+				if records, damaged := read(t, path, journal.Filter{}); len(records) != appended || len(damaged) > 0 {
+					t.Errorf("%s: %d records, want %d; damage %q", when, len(records), appended, damaged)
+				}
+			}
+			var err error
+			for err == nil {
+				err = write(3000)
+			}
+			if !errors.Is(err, unix.ENOSPC) || !strings.Contains(err.Error(), path) {
+				t.Fatalf("on the full disk: %v", err)
+			}
+			check("full")
+			for range 5 {
+				_ = write(3000)
+				_ = write(10)
+			}
+			check("still full")
+			if err := os.Remove(ballast); err != nil {
+				t.Fatal(err)
+			}
+			if err := write(3000); err != nil {
+				t.Errorf("with room again: %v", err)
+			}
+			check("room again")
+			if err := j.Close(); err != nil {
+				t.Error(err)
+			}
+			if err := os.WriteFile(ballast, make([]byte, 64<<10), 0o600); err != nil {
+				t.Log(err) // it was almost full
+			}
+		})
+	}
+}

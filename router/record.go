@@ -1,0 +1,209 @@
+package router
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"hash"
+	"io"
+	"log/slog"
+	"time"
+
+	"imbrouter/router/journal"
+)
+
+// ledger writes in the journal what became of streams.
+type ledger struct {
+	journal  *journal.Journal
+	failures *FailureLog
+}
+
+func newLedger(j *journal.Journal, log *slog.Logger) *ledger {
+	return &ledger{j, NewFailureLog(log, "the journal cannot be written; what happens goes on without it",
+		"the journal is written again")}
+}
+
+// record makes a record durable. A journal that cannot be written holds nobody
+// up: what it should tell has happened already.
+func (l *ledger) record(ctx context.Context, r journal.Record) {
+	err := l.journal.Append(ctx, r)
+	if ctx.Err() == nil { // or else it is written, and nobody waits any more
+		l.tell(err)
+	}
+}
+
+// note writes a record that nobody acts on.
+func (l *ledger) note(r journal.Record) { l.tell(l.journal.Note(r)) }
+
+func (l *ledger) tell(err error) {
+	if err != nil {
+		l.failures.Failure("", err)
+	} else {
+		l.failures.Success()
+	}
+}
+
+// account gathers on the way of a stream's body what the journal is to tell of
+// it.
+type account struct {
+	begun time.Time
+	size  int64
+	sum   hash.Hash
+}
+
+type accountKey struct{}
+
+// withAccount returns the context of a stream of which an account is kept.
+func withAccount(ctx context.Context) (context.Context, *account) {
+	a := &account{begun: time.Now(), sum: sha256.New()}
+	return context.WithValue(ctx, accountKey{}, a), a
+}
+
+// accountOf returns the account that withAccount has put in a context.
+func accountOf(ctx context.Context) *account { return ctx.Value(accountKey{}).(*account) }
+
+func (a *account) add(p []byte) {
+	a.size += int64(len(p))
+	a.sum.Write(p)
+}
+
+// accountReader counts what is read.
+type accountReader struct {
+	r       io.Reader
+	account *account
+}
+
+func (r accountReader) Read(p []byte) (int, error) {
+	n, err := r.r.Read(p)
+	r.account.add(p[:n])
+	return n, err
+}
+
+// recorder is a sink of one route that records what becomes of its streams. It
+// is a value, so that two can be compared.
+type recorder struct {
+	Sink
+	route, name string
+	ledger      *ledger
+}
+
+func (r recorder) Stream(ctx context.Context, info StreamInfo) (StreamWriter, error) {
+	about := about(info)
+	about.Route, about.Sink = r.route, r.name
+	account := accountOf(ctx)
+	again := info.Replay != nil
+	w, err := r.Sink.Stream(ctx, info)
+	if err != nil {
+		if !again {
+			r.ledger.lost(about, account, journal.Failed, err)
+		}
+		return nil, err
+	}
+	return &recordedStream{StreamWriter: w, ledger: r.ledger, account: account, about: about, again: again}, nil
+}
+
+// about returns a record of a stream that begins.
+func about(info StreamInfo) journal.Record {
+	return journal.Record{
+		ID: info.ID, Source: info.Source, Event: info.FullName(), Name: info.Name, Path: info.Path,
+		Size: info.Size, Attempts: info.Attempt,
+	}
+}
+
+// lost records the bad end of a stream that cannot be had again. One that can
+// is its source's to give up.
+func (l *ledger) lost(record journal.Record, a *account, outcome journal.Outcome, cause error) {
+	if errors.Is(cause, ErrNotTaken) {
+		return
+	}
+	record.Outcome, record.Reason, record.Duration = outcome, cause.Error(), time.Since(a.begun)
+	l.note(record)
+}
+
+// recordedStream is a stream into one sink of a route.
+type recordedStream struct {
+	StreamWriter
+	ledger  *ledger
+	account *account
+	about   journal.Record
+	again   bool // the stream can be had again
+	failed  bool // by the sink, not by what comes before it
+	ended   bool
+}
+
+func (w *recordedStream) Write(p []byte) (int, error) {
+	n, err := w.StreamWriter.Write(p)
+	w.failed = err != nil
+	return n, err
+}
+
+func (w *recordedStream) ReadFrom(r io.Reader) (int64, error) {
+	src := &noteReadError{r: r}
+	n, err := copyBody(w.StreamWriter, src)
+	w.failed = err != nil && src.err == nil
+	return n, err
+}
+
+// End implements Ender. What it sends may arrive although nobody is told.
+func (w *recordedStream) End(ctx context.Context) error {
+	w.ended = true
+	if record := w.record(); record.Outcome == journal.Sent {
+		record.Outcome = journal.Unconfirmed
+		w.ledger.note(record)
+	}
+	err := end(ctx, w.StreamWriter)
+	w.failed = err != nil
+	return err
+}
+
+// Commit records a success before the source of a file acts on it.
+func (w *recordedStream) Commit(ctx context.Context) error {
+	if !w.ended {
+		if err := w.End(ctx); err != nil {
+			w.Abort(err)
+			return err
+		}
+	}
+	if err := w.StreamWriter.Commit(ctx); err != nil {
+		w.lost(journal.Failed, err)
+		return err
+	}
+	record := w.record()
+	record.SHA256 = hex.EncodeToString(w.account.sum.Sum(nil))
+	if w.again {
+		w.ledger.record(ctx, record)
+	} else { // its source does nothing more about it
+		w.ledger.note(record)
+	}
+	return nil
+}
+
+func (w *recordedStream) Abort(cause error) {
+	w.StreamWriter.Abort(cause)
+	if w.failed {
+		w.lost(journal.Failed, cause)
+	} else {
+		w.lost(journal.Incomplete, cause)
+	}
+}
+
+func (w *recordedStream) lost(outcome journal.Outcome, cause error) {
+	if !w.again {
+		w.ledger.lost(w.record(), w.account, outcome, cause)
+	}
+}
+
+// record returns a record of the stream with the outcome of a success.
+func (w *recordedStream) record() journal.Record {
+	record := w.about
+	record.Size, record.Duration = w.account.size, time.Since(w.account.begun)
+	d := Delivery{Outcome: journal.Sent}
+	if known, ok := w.StreamWriter.(Deliverer); ok {
+		d = known.Delivery()
+	}
+	record.Outcome = d.Outcome
+	record.Event, record.Path = cmp.Or(d.Event, record.Event), cmp.Or(d.Path, record.Path)
+	return record
+}
