@@ -38,6 +38,7 @@ func (r *Router) Apply(ctx context.Context, plan Plan) error {
 	old := r.plan
 	awaitReady(ctx, r.log, "sink", added(old.Sinks, plan.Sinks))
 	r.connect(plan)
+	r.watch(plan)
 	r.plan = plan
 	r.switchSources(ctx, old, plan)
 	r.leaveSinks(old)

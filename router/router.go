@@ -26,6 +26,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"imbrouter/router/deadletter"
@@ -107,7 +108,8 @@ type Router struct {
 	log       *slog.Logger
 	options   Options
 	transfers Transfers
-	ledger    *ledger // nil without a journal
+	ledger    *ledger                 // nil without a journal
+	watched   atomic.Pointer[watched] // nil before the first plan runs
 
 	hard context.Context // the context of every call to a sink
 	kill context.CancelCauseFunc

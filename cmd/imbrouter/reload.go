@@ -12,7 +12,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/fsnotify/fsnotify"
 
 	"imbrouter/router/config"
@@ -28,6 +27,7 @@ type reloader struct {
 	path    string
 	daemon  *routerdaemon.Daemon
 	log     *slog.Logger
+	manager *serviceManager
 	hangups <-chan os.Signal
 	watcher *fsnotify.Watcher // of the file's folder; nil when it is not watched
 }
@@ -62,9 +62,8 @@ func (r *reloader) run(ctx context.Context) {
 		case <-r.hangups:
 			last = contents(r.path)
 		}
-		notify(r.log, daemon.SdNotifyReloading+"\n"+daemon.SdNotifyMonotonicUsec())
+		r.manager.reloading()
 		r.reload(ctx)
-		notify(r.log, daemon.SdNotifyReady)
 	}
 }
 
@@ -88,11 +87,14 @@ func (r *reloader) reload(ctx context.Context) {
 	switch changes := diff.String(); {
 	case err != nil:
 		r.log.Error("not reloaded: the configuration from before goes on", "path", r.path)
+		r.manager.kept()
+		return
 	case changes == "":
 		r.log.Info("reloaded: nothing has changed", "path", r.path)
 	default:
 		r.log.Info("reloaded: "+changes, "path", r.path)
 	}
+	r.manager.ready(cfg)
 }
 
 func position(p config.Problem) string { return fmt.Sprintf("%s:%d:%d", p.Path, p.Line, p.Column) }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"maps"
 	"os"
 	"os/signal"
@@ -13,7 +12,6 @@ import (
 	"sync"
 	"syscall"
 
-	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/spf13/cobra"
 
 	"imbrouter/router/config"
@@ -67,19 +65,20 @@ func run(cmd *cobra.Command, path string, logs *logFlags, watch bool) error {
 		return err
 	}
 	warn(log, cfg)
+	manager := &serviceManager{log: log}
 	d, err := routerdaemon.New(cfg, routerdaemon.Options{
 		Log: log, LogProgress: bars == nil,
 		OnReady: func() {
 			if logs.format == "text" {
 				fmt.Fprint(stderr, introduction(cfg))
 			}
-			notify(log, daemon.SdNotifyReady)
+			manager.ready(cfg)
 		},
 	})
 	if err != nil {
 		return err
 	}
-	r := &reloader{path: path, daemon: d, log: log}
+	r := &reloader{path: path, daemon: d, log: log, manager: manager}
 	ctx, stopHangups := r.listen(cmd.Context(), onTerminal)
 	defer stopHangups()
 	if watch {
@@ -88,22 +87,31 @@ func run(cmd *cobra.Command, path string, logs *logFlags, watch bool) error {
 		}
 		defer r.watcher.Close()
 	}
-	defer context.AfterFunc(ctx, func() {
-		log.Info("stopping: what is in flight gets time to finish; a second signal stops at once",
-			"stop_timeout", cfg.Router.StopTimeout.String())
-		notify(log, daemon.SdNotifyStopping)
-		stopOnSecondSignal(d)
-	})()
 	if bars != nil {
 		stop := bars.follow(d.Router())
 		defer stop()
 	}
-	reloading, stopReloading := context.WithCancel(ctx)
-	var reloads sync.WaitGroup
-	reloads.Go(func() { r.run(reloading) })
+	running, stopRunning := context.WithCancel(ctx)                    // until it is to stop, or fails
+	watching, stopWatching := context.WithCancel(context.Background()) // until it has stopped
+	var helpers sync.WaitGroup
+	helpers.Go(func() { r.run(running) })
+	helpers.Go(func() {
+		<-running.Done()
+		if ctx.Err() == nil {
+			return
+		}
+		log.Info("stopping: what is in flight gets time to finish; a second signal stops at once",
+			"stop_timeout", cfg.Router.StopTimeout.String())
+		manager.stopping(cfg)
+		stopOnSecondSignal(d)
+	})
+	if w := newWatchdog(log, manager, d.Stuck); w != nil {
+		helpers.Go(func() { w.run(watching) })
+	}
 	err = d.Run(ctx)
-	stopReloading()
-	reloads.Wait()
+	stopRunning()
+	stopWatching()
+	helpers.Wait()
 	if err != nil {
 		return err
 	}
@@ -120,13 +128,6 @@ func stopOnSecondSignal(d *routerdaemon.Daemon) {
 		<-again
 		d.Router().StopNow()
 	}()
-}
-
-// notify tells systemd of the daemon's state, when systemd runs it.
-func notify(log *slog.Logger, state string) {
-	if _, err := daemon.SdNotify(false, state); err != nil {
-		log.Warn("systemd was not told of the state", "state", state, "error", err)
-	}
 }
 
 // introduction says in a few lines what the daemon does and what to try.

@@ -264,6 +264,7 @@ type Stats struct {
 	Connections int // open now
 	Events      int // names in use now
 	Variables   int // kept now
+	Queued      int // bytes that wait to be written to clients now
 
 	Accepted, Refused   uint64 // connections
 	FramesIn, BytesIn   uint64 // read from clients: frames in good order, all bytes
@@ -282,8 +283,13 @@ type counters struct {
 func (h *Hub) Stats() Stats {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	queued := 0
+	for c := range h.conns {
+		queued += c.queue.Len()
+	}
 	return Stats{
 		Connections:   len(h.conns),
+		Queued:        queued,
 		Events:        len(h.registry.events),
 		Variables:     len(h.variables.values),
 		Accepted:      h.accepted,

@@ -43,6 +43,7 @@ type Daemon struct {
 	listen string   // its address
 	echoes router.Echoes
 	router *router.Router
+	probe  probe
 
 	journal *journal.Journal // nil when it is switched off
 	letters *deadletter.Store
@@ -58,7 +59,7 @@ func New(cfg *config.Config, o Options) (_ *Daemon, err error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	d := &Daemon{config: cfg, log: o.Log}
+	d := &Daemon{config: cfg, log: o.Log, probe: probe{asked: make(chan struct{}, 1)}}
 	if cfg.Hub != nil {
 		d.listen = cfg.Hub.Listen
 		d.hub = hub.New(cfg.Hub.Options(o.Log.With("hub", cfg.Hub.Listen)))
@@ -200,6 +201,8 @@ func (d *Daemon) Run(ctx context.Context) (err error) {
 			err = closeErr
 		}
 	}()
+	stopProbe := d.startProbe()
+	defer stopProbe()
 	if d.hub == nil {
 		return d.router.Run(ctx)
 	}

@@ -45,6 +45,7 @@ var kinds = config.Kinds{
 // running is a daemon under test.
 type running struct {
 	dir    string // of its configuration
+	daemon *daemon.Daemon
 	router *router.Router
 	stop   func() error
 
@@ -79,7 +80,7 @@ func start(t *testing.T, text string, args ...any) *running {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.router = d.Router()
+	r.daemon, r.router = d, d.Router()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- d.Run(ctx) }()

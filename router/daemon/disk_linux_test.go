@@ -99,6 +99,13 @@ to = ["inbox"]
 			d.awaitTree(t, received, map[string]string{"before": body})
 			imbtest.Eventually(t, func() bool { return len(d.lines(`file received.* stream=before`)) == 1 }, "the first stream is done with")
 
+			look := func() { // fault 64: a disk that takes nothing is nothing for the watchdog
+				t.Helper()
+				if kind, name := d.daemon.Stuck(); kind != "" {
+					t.Errorf("%s %q is told to be stuck", kind, name)
+				}
+			}
+			look()
 			if err := test.spoil(disk); err != nil {
 				t.Fatal(err)
 			}
@@ -107,9 +114,11 @@ to = ["inbox"]
 			imbtest.Eventually(t, func() bool {
 				return len(d.lines(`level=ERROR msg="stream lost" .*stream=during .*sink \\"inbox\\": .*`+test.cause)) == 1
 			}, "the log tells of the stream that is lost")
+			look()
 			imbtest.Eventually(t, func() bool {
 				return len(d.lines(`level=WARN msg="the destination is away.* path=file .*sink \\"inbox\\": .*`+test.cause)) == 1
 			}, "the log tells of the file that waits")
+			look()
 			if got := d.tree(t, "drop"); got["file"] != body {
 				t.Errorf("the drop folder holds %v", shorten(&got))
 			}

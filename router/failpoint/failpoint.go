@@ -1,11 +1,13 @@
-// Package failpoint ends the process at a named step, as a crash would, so that
-// tests can show what survives. The environment variable IMBROUTER_FAILPOINT
-// holds area, dot and step, such as "send.tail"; with ":3" after it the process
-// ends when it comes there for the third time. When the variable is not set a
-// step costs one comparison.
+// Package failpoint ends the process at a named step, as a crash would, or makes
+// it hang there, so that tests can show what survives. The environment variable
+// IMBROUTER_FAILPOINT holds area, dot and step, such as "send.tail"; with ":3"
+// after it it is about the third time that the process comes there; and with
+// ":hang=10s" at the end whoever comes there stays for so long. When the
+// variable is not set a step costs one comparison.
 //
-// The areas are "send", whose steps are in sources/dir, and "receive", whose
-// steps are in sinks/dir.
+// The areas are "send", whose steps are in sources/dir; "receive", whose steps
+// are in sinks/dir; and "filter", whose steps are the fields that have an
+// expression, such as "filter.when" or "filter.set.event".
 package failpoint
 
 import (
@@ -13,41 +15,60 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"time"
 )
 
 // Variable is the environment variable that names a step.
 const Variable = "IMBROUTER_FAILPOINT"
 
 var (
-	armedArea, armedStep, times = parse(os.Getenv(Variable))
-
+	armed   = parse(os.Getenv(Variable))
 	reached atomic.Int64
 )
 
-func parse(value string) (area, step string, times int64) {
-	name, count, _ := strings.Cut(value, ":")
-	area, step, _ = strings.Cut(name, ".")
-	times, err := strconv.ParseInt(count, 10, 64)
-	if err != nil {
-		times = 1
-	}
-	return area, step, times
+// point is a step to fail at; the zero value is none.
+type point struct {
+	area, step string
+	times      int64         // the process fails when it comes there for this time
+	hang       time.Duration // 0 ends the process
 }
 
-// Reach ends the process if the step of the area is the one to fail at.
-// Nothing is flushed, closed or said.
+func parse(value string) point {
+	value, hang, _ := strings.Cut(value, ":hang=")
+	name, count, _ := strings.Cut(value, ":")
+	p := point{times: 1}
+	p.area, p.step, _ = strings.Cut(name, ".")
+	if times, err := strconv.ParseInt(count, 10, 64); err == nil {
+		p.times = times
+	}
+	if hang, err := time.ParseDuration(hang); err == nil {
+		p.hang = hang
+	}
+	return p
+}
+
+// Reach fails if the step of the area is the one to fail at. When it ends the
+// process nothing is flushed, closed or said.
 func Reach(area, step string) {
-	if armedArea == "" {
+	if armed.area != "" {
+		armed.reach(area, step)
+	}
+}
+
+func (p *point) reach(area, step string) {
+	if p.area != area || p.step != step || reached.Add(1) != p.times {
 		return
 	}
-	if armedArea == area && armedStep == step && reached.Add(1) == times {
-		self, err := os.FindProcess(os.Getpid())
-		if err == nil {
-			err = self.Kill()
-		}
-		if err != nil {
-			os.Exit(137)
-		}
-		select {} // the signal is on its way
+	if p.hang > 0 {
+		time.Sleep(p.hang)
+		return
 	}
+	self, err := os.FindProcess(os.Getpid())
+	if err == nil {
+		err = self.Kill()
+	}
+	if err != nil {
+		os.Exit(137)
+	}
+	select {} // the signal is on its way
 }

@@ -12,6 +12,7 @@ import (
 
 	"imbrouter/imb/wire"
 	"imbrouter/router"
+	"imbrouter/router/failpoint"
 )
 
 // evaluation is what it takes to run expressions on one message. It is used
@@ -23,6 +24,9 @@ type evaluation struct {
 	work  int
 	vm    vm.VM
 
+	passage *router.Passage
+	turn    uint32 // of passage
+
 	// What `set` makes of the message.
 	outSignal router.Signal
 	outStream router.StreamInfo
@@ -30,8 +34,9 @@ type evaluation struct {
 
 var evaluations = sync.Pool{New: func() any { return new(evaluation) }}
 
-func begin(l Limits) *evaluation {
+func begin(p *router.Passage, l Limits) *evaluation {
 	ev := evaluations.Get().(*evaluation)
+	ev.passage, ev.turn = p, p.Enter()
 	ev.work = l.Work
 	ev.vm.MemoryBudget = uint(l.Work)
 	return ev
@@ -39,7 +44,10 @@ func begin(l Limits) *evaluation {
 
 // end gives ev back. What it refers to of the message is kept until it is used
 // again or the collector empties the pool.
-func (ev *evaluation) end() { evaluations.Put(ev) }
+func (ev *evaluation) end() {
+	ev.passage.Leave(ev.turn)
+	evaluations.Put(ev)
+}
 
 // fail makes the error of a message that e fails on.
 func (e *expression) fail(err error) error {
@@ -62,6 +70,7 @@ type value struct {
 // value runs an expression on the message that is filled in, and checks the
 // type and the size of what it gives.
 func (ev *evaluation) value(e *expression) (value, error) {
+	failpoint.Reach("filter", e.field)
 	ev.meter.left = ev.work
 	out, err := ev.vm.Run(e.program, &ev.env)
 	if err != nil {

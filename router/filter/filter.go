@@ -112,6 +112,7 @@ type Filter struct {
 	set      []assignment
 	limits   Limits
 	setNeeds needs // of all expressions in set
+	passage  router.Passage
 }
 
 type assignment struct {
@@ -174,9 +175,12 @@ func (f *Filter) Sets(name string) (constant string, isConstant, sets bool) {
 	return "", false, false
 }
 
+// Passage implements router.Watched.
+func (f *Filter) Passage() *router.Passage { return &f.passage }
+
 // Signal implements router.Filter.
 func (f *Filter) Signal(s router.Signal) (out router.Signal, pass bool, err error) {
-	ev := begin(f.limits)
+	ev := begin(&f.passage, f.limits)
 	defer ev.end()
 	ev.signal(&s)
 	if f.when != nil {
@@ -207,7 +211,7 @@ func (f *Filter) Signal(s router.Signal) (out router.Signal, pass bool, err erro
 
 // Stream implements router.Filter.
 func (f *Filter) Stream(info router.StreamInfo) (out router.StreamInfo, pass bool, err error) {
-	ev := begin(f.limits)
+	ev := begin(&f.passage, f.limits)
 	defer ev.end()
 	ev.stream(&info)
 	if f.when != nil {
@@ -238,6 +242,7 @@ func (f *Filter) Stream(info router.StreamInfo) (out router.StreamInfo, pass boo
 type Name struct {
 	expression *expression
 	limits     Limits
+	passage    router.Passage
 }
 
 // CompileName compiles the expression of a file's name. The error is of type
@@ -247,13 +252,16 @@ func CompileName(text string) (*Name, error) {
 	if err != nil {
 		return nil, Errors{err}
 	}
-	return &Name{e, Limits{Work: DefaultWork}}, nil
+	return &Name{expression: e, limits: Limits{Work: DefaultWork}}, nil
 }
+
+// Passage tells whether an evaluation does not return, see router.Watched.
+func (n *Name) Passage() *router.Passage { return &n.passage }
 
 // Of returns the name for a stream. It is as hostile as the stream's own. An
 // error is permanent and wraps an *Error.
 func (n *Name) Of(info router.StreamInfo) (string, error) {
-	ev := begin(n.limits)
+	ev := begin(&n.passage, n.limits)
 	defer ev.end()
 	ev.stream(&info)
 	ev.streamNeeds(n.expression.needs)

@@ -110,6 +110,9 @@ func (s *sink) Signal(_ context.Context, m router.Signal) error {
 	return router.ErrNotTaken
 }
 
+// Passage implements router.Watched, for `filename`.
+func (s *sink) Passage() *router.Passage { return s.config.name.Passage() }
+
 // Stream implements router.Sink.
 func (s *sink) Stream(_ context.Context, info router.StreamInfo) (router.StreamWriter, error) {
 	name, err := s.config.name.Of(info)
