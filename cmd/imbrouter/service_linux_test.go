@@ -1,0 +1,158 @@
+package main
+
+import (
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"imbrouter/router/config"
+)
+
+const systemdFiles = "../../systemd/"
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// tool runs a program of systemd's, which must succeed, and returns what it
+// prints.
+func tool(t *testing.T, name string, args ...string) string {
+	t.Helper()
+	path, err := exec.LookPath(name)
+	if err != nil {
+		t.Skip("needs a program of systemd's:", err)
+	}
+	output, err := exec.Command(path, args...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s %q: %v\n%s", name, args, err, output)
+	}
+	return string(output)
+}
+
+// The unit is in good order, alone and with each drop-in, and lets the service do
+// little that it does not need.
+func TestServiceUnit(t *testing.T) {
+	program, err := exec.LookPath("imbrouter")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, dropIn := range []string{"", "lease.conf", "credential.conf"} {
+		t.Run(dropIn, func(t *testing.T) {
+			dir := t.TempDir()
+			unit := filepath.Join(dir, "imbrouter.service")
+			install := func(name string) { // what a unit starts must be there
+				t.Helper()
+				text := strings.ReplaceAll(read(t, systemdFiles+name), "/usr/bin/imbrouter", program)
+				path := filepath.Join(dir, name)
+				if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			install("imbrouter.service")
+			if dropIn != "" {
+				install("imbrouter.service.d/" + dropIn)
+			}
+			if complaints := tool(t, "systemd-analyze", "verify", unit); complaints != "" {
+				t.Errorf("systemd-analyze verify:\n%s", complaints)
+			}
+			report := tool(t, "systemd-analyze", "security", "--offline=true", "--threshold=15", unit)
+			t.Log(regexp.MustCompile(`Overall exposure.*`).FindString(report))
+		})
+	}
+}
+
+// The packaged configuration works from any folder, and names the folders that are
+// made for it and that the unit lets it write.
+func TestServiceConfiguration(t *testing.T) {
+	cfg, err := config.Load(systemdFiles+"imbrouter.toml", kinds)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(cfg.Warnings) > 0 {
+		t.Errorf("warnings: %v", cfg.Warnings)
+	}
+	var folders []string
+	for _, source := range cfg.Sources {
+		folders = append(folders, source.Traffic().Folder)
+	}
+	for _, sink := range cfg.Sinks {
+		folders = append(folders, sink.Traffic().Folder)
+	}
+	made, unit := read(t, systemdFiles+"imbrouter.tmpfiles"), read(t, systemdFiles+"imbrouter.service")
+	writable := regexp.MustCompile(`(?m)^ReadWritePaths=-(.*)$`).FindStringSubmatch(unit)[1]
+	for _, folder := range folders {
+		if folder == "" {
+			continue
+		}
+		if !strings.HasPrefix(folder, writable+"/") {
+			t.Errorf("%s is not in %s, where the service may write", folder, writable)
+		}
+		if !regexp.MustCompile(`(?m)^d +` + regexp.QuoteMeta(folder) + ` `).MatchString(made) {
+			t.Errorf("%s is not made by imbrouter.tmpfiles", folder)
+		}
+	}
+}
+
+// The user and the folders of the service are made, in a root of their own. Folders
+// that others make in the drop folder are writable for the service.
+func TestServiceFolders(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("giving folders to another user needs root")
+	}
+	root := t.TempDir()
+	if err := os.Mkdir(filepath.Join(root, "etc"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	absolute := func(name string) string {
+		path, err := filepath.Abs(systemdFiles + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	tool(t, "systemd-sysusers", "--root="+root, absolute("imbrouter.sysusers"))
+	user := regexp.MustCompile(`(?m)^imbrouter:x:(\d+):(\d+):`).FindStringSubmatch(read(t, filepath.Join(root, "etc/passwd")))
+	if user == nil {
+		t.Fatal("there is no user imbrouter")
+	}
+	tool(t, "systemd-tmpfiles", "--root="+root, "--create", absolute("imbrouter.tmpfiles"))
+	const setgid = fs.ModeDir | fs.ModeSetgid
+	if err := os.Mkdir(filepath.Join(root, "srv/imbrouter/drop/made"), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]struct {
+		mode fs.FileMode
+		user string
+	}{
+		"":          {fs.ModeDir | 0o755, "0"},
+		"drop":      {setgid | 0o770, user[1]},
+		"drop/made": {setgid | 0o770, "0"},
+		"received":  {setgid | 0o750, user[1]},
+	} {
+		info, err := os.Stat(filepath.Join(root, "srv/imbrouter", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if owner := ownerOf(info); info.Mode() != want.mode || owner != want.user {
+			t.Errorf("/srv/imbrouter/%s is %v of %s, want %v of %s", name, info.Mode(), owner, want.mode, want.user)
+		}
+	}
+}
+
+func ownerOf(info fs.FileInfo) (uid string) {
+	return strconv.Itoa(int(info.Sys().(*syscall.Stat_t).Uid))
+}
