@@ -19,7 +19,7 @@ type logFlags struct {
 }
 
 func (f *logFlags) register(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&f.format, "log-format", "text", "form of the log lines: text or json")
+	cmd.Flags().StringVar(&f.format, "log-format", "text", "form of the log lines: text, json, or journal (systemd's, with fields)")
 	cmd.Flags().StringVar(&f.level, "log-level", "info", "least important lines to show: debug, info, warn or error")
 }
 
@@ -29,16 +29,21 @@ func (f *logFlags) logger(cmd *cobra.Command, w io.Writer) (*slog.Logger, error)
 	if err := level.UnmarshalText([]byte(f.level)); err != nil {
 		return nil, usage(cmd, fmt.Errorf("--log-level %q: want debug, info, warn or error", f.level))
 	}
-	o := &slog.HandlerOptions{Level: level}
+	text := slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level, ReplaceAttr: shortTime}))
 	switch f.format {
 	case "json":
-		o.ReplaceAttr = durationText
-		return slog.New(slog.NewJSONHandler(w, o)), nil
+		return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level, ReplaceAttr: durationText})), nil
 	case "text":
-		o.ReplaceAttr = shortTime
-		return slog.New(slog.NewTextHandler(w, o)), nil
+		return text, nil
+	case "journal":
+		handler, err := newJournalHandler(level)
+		if err != nil {
+			text.Warn("the log is text: it cannot be written to the journal", "error", err)
+			return text, nil
+		}
+		return slog.New(handler), nil
 	}
-	return nil, usage(cmd, fmt.Errorf("--log-format %q: want text or json", f.format))
+	return nil, usage(cmd, fmt.Errorf("--log-format %q: want text, json or journal", f.format))
 }
 
 // shortTime leaves out what whoever reads the log knows already: the journal
