@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -72,6 +73,56 @@ func TestServiceUnit(t *testing.T) {
 			report := tool(t, "systemd-analyze", "security", "--offline=true", "--threshold=15", unit)
 			t.Log(regexp.MustCompile(`Overall exposure.*`).FindString(report))
 		})
+	}
+}
+
+// The unit's commands start the service and reload it; a configuration that is
+// wrong makes the reload fail, and the service does not hear of it.
+func TestServiceReload(t *testing.T) {
+	t.Parallel()
+	program, err := exec.LookPath("imbrouter")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newSite(t)
+	s.writeQuickstart()
+	unit := read(t, systemdFiles+"imbrouter.service")
+	commands := func(key, pid string) (all []*exec.Cmd) {
+		replace := strings.NewReplacer("/usr/bin/imbrouter", program, "/etc/imbrouter/imbrouter.toml", "quickstart.toml", "$MAINPID", pid)
+		for _, line := range regexp.MustCompile(`(?m)^`+key+`=(.*)$`).FindAllStringSubmatch(unit, -1) {
+			words := strings.Fields(replace.Replace(line[1]))
+			cmd := exec.Command(words[0], words[1:]...)
+			cmd.Dir = s.dir
+			all = append(all, cmd)
+		}
+		return all
+	}
+	p := s.startCommand("service", commands("ExecStart", "")[0])
+	p.await(`hub is listening`)
+	reload := func() error { // as systemd does: up to the first that fails
+		for _, cmd := range commands("ExecReload", strconv.Itoa(p.cmd.Process.Pid)) {
+			if err := cmd.Run(); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	p.await(`connected to the hub" sink=broadcast`)
+	if err := reload(); err != nil {
+		t.Errorf("reload: %v", err)
+	}
+	p.await(`reloaded: nothing has changed`)
+	s.write("quickstart.toml", "nonsense")
+	var exit *exec.ExitError
+	if err := reload(); !errors.As(err, &exit) || exit.ExitCode() != exitConfig {
+		t.Errorf("the reload of a wrong configuration gives %v, want exit code %d", err, exitConfig)
+	}
+	p.signal(syscall.SIGTERM)
+	if code := p.awaitEnd(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	if n := p.count(`reloaded`); n != 1 {
+		t.Errorf("the service reloaded %d times, want 1", n)
 	}
 }
 
