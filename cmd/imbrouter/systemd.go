@@ -18,37 +18,45 @@ type serviceManager struct {
 	log *slog.Logger
 
 	mu      sync.Mutex
-	summary string // of what runs
+	summary string // what the daemon does, for STATUS; "" before it is ready
+	ends    bool
 }
 
 // ready says that what a configuration names runs.
-func (m *serviceManager) ready(cfg *config.Config) { m.running(summary(cfg)) }
+func (m *serviceManager) ready(cfg *config.Config) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.ends { // a reload may be done only after that
+		m.summary = summary(cfg)
+		m.tell(daemon.SdNotifyReady, "STATUS="+m.summary)
+	}
+}
 
-// reloading says that ready, or kept, will be told next.
+// reloading says that a configuration is read: ready or kept tells how it went.
 func (m *serviceManager) reloading() {
-	m.tell(daemon.SdNotifyReloading, strings.TrimSpace(daemon.SdNotifyMonotonicUsec()))
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.summary != "" && !m.ends {
+		m.tell(daemon.SdNotifyReloading, strings.TrimSpace(daemon.SdNotifyMonotonicUsec()))
+	}
 }
 
 // kept says that a configuration was not taken and the one before it goes on.
 func (m *serviceManager) kept() {
 	m.mu.Lock()
-	running, _, _ := strings.Cut(m.summary, notTaken)
-	m.mu.Unlock()
-	m.running(running + notTaken)
-}
-
-const notTaken = "; the changed configuration was not taken, see the log"
-
-func (m *serviceManager) running(summary string) {
-	m.mu.Lock()
-	m.summary = summary
-	m.mu.Unlock()
-	m.tell(daemon.SdNotifyReady, "STATUS="+summary)
+	defer m.mu.Unlock()
+	if m.summary != "" && !m.ends {
+		m.tell(daemon.SdNotifyReady, "STATUS="+m.summary+"; the changed configuration was not taken, see the log")
+	}
 }
 
 // stopping says that what is in flight is being finished.
 func (m *serviceManager) stopping(cfg *config.Config) {
-	m.tell(daemon.SdNotifyStopping, "STATUS=Stopping: what is in flight has "+cfg.Router.StopTimeout.String())
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.ends = true
+	m.summary = "Stopping: what is in flight has " + cfg.Router.StopTimeout.String()
+	m.tell(daemon.SdNotifyStopping, "STATUS="+m.summary)
 }
 
 // stuck says that something does not return.
