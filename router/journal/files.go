@@ -69,26 +69,27 @@ func (f files) eachPart(do func(part string)) error {
 func (f files) rotated(number int) string { return f.beside(strconv.Itoa(number)) }
 
 // rotate renames the current file, and removes the oldest where there are more
-// than keep with the current one to come.
-func (f files) rotate(keep int) error {
+// than keep with the current one to come. It returns the paths of those.
+func (f files) rotate(keep int) (gone []string, err error) {
 	numbers, err := f.numbers()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	next := 1
 	if len(numbers) > 0 {
 		next = numbers[len(numbers)-1] + 1
 	}
 	if err := os.Rename(f.current, f.rotated(next)); err != nil {
-		return err
+		return nil, err
 	}
 	numbers = append(numbers, next)
 	for _, n := range numbers[:max(0, len(numbers)-keep+1)] {
 		if err := os.Remove(f.rotated(n)); err != nil {
-			return err
+			return gone, err
 		}
+		gone = append(gone, f.rotated(n))
 	}
-	return nil
+	return gone, nil
 }
 
 // setAside moves the damaged current file away, and returns its new path.

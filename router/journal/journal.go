@@ -318,7 +318,12 @@ func (j *Journal) rotate() error {
 	if err != nil {
 		return err
 	}
-	return j.files.rotate(j.options.MaxFiles)
+	gone, err := j.files.rotate(j.options.MaxFiles)
+	for _, path := range gone {
+		j.options.Log.Info("the journal has reached its limits; its oldest file is gone", "path", path,
+			"max_size", j.options.MaxSize, "max_files", j.options.MaxFiles)
+	}
+	return err
 }
 
 // keepSynced makes durable what is written until Close.

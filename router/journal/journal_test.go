@@ -1,6 +1,7 @@
 package journal_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -197,7 +198,8 @@ func TestNoJournal(t *testing.T) { wantNames(t, pathIn(t)) }
 
 func TestRotation(t *testing.T) {
 	path := pathIn(t)
-	o := journal.Options{MaxSize: 1000, MaxFiles: 3}
+	var log bytes.Buffer
+	o := journal.Options{MaxSize: 1000, MaxFiles: 3, Log: slog.New(slog.NewTextHandler(&log, nil))}
 	var all []string
 	for i := range 60 {
 		all = append(all, fmt.Sprintf("%030d", i))
@@ -222,6 +224,9 @@ func TestRotation(t *testing.T) {
 		if info, err := os.Stat(filepath.Join(filepath.Dir(path), name)); err != nil || info.Size() > o.MaxSize {
 			t.Errorf("%s: %d bytes, %v", name, info.Size(), err)
 		}
+	}
+	if !strings.Contains(log.String(), `its oldest file is gone" path=`+strings.TrimSuffix(path, ".jsonl")+".1.jsonl") {
+		t.Errorf("log:\n%s", &log)
 	}
 }
 
