@@ -144,7 +144,7 @@ func (r *Router) connect(plan Plan) {
 	for name := range plan.Sources {
 		e, ok := r.entries[name]
 		if !ok {
-			e = &entry{source: name, hard: r.hard, transfers: &r.transfers, recorded: r.ledger != nil}
+			e = &entry{source: name, hard: r.hard, transfers: &r.transfers, ledger: r.ledger}
 			r.entries[name] = e
 		}
 		if before := e.table.Load(); before == nil || !slices.EqualFunc(before.next.branches, bySource[name], branch.is) {

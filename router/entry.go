@@ -13,7 +13,7 @@ type entry struct {
 	source    string
 	hard      context.Context
 	transfers *Transfers
-	recorded  bool // there is a journal
+	ledger    *ledger // nil without a journal
 	table     atomic.Pointer[table]
 }
 
@@ -69,8 +69,8 @@ func (e *entry) Stream(_ context.Context, info StreamInfo) (StreamWriter, error)
 	t := e.enter()
 	info.Source = e.source
 	ctx, account := e.hard, (*account)(nil)
-	if e.recorded {
-		ctx, account = withAccount(ctx)
+	if e.ledger != nil {
+		ctx, account = e.ledger.withAccount(ctx)
 	}
 	w, err := t.next.Stream(ctx, info)
 	if err != nil {

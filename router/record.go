@@ -8,7 +8,6 @@ import (
 	"errors"
 	"hash"
 	"io"
-	"log/slog"
 	"time"
 
 	"imbrouter/router/journal"
@@ -17,11 +16,12 @@ import (
 // ledger writes in the journal what became of streams.
 type ledger struct {
 	journal  *journal.Journal
+	hashes   bool
 	failures *FailureLog
 }
 
-func newLedger(j *journal.Journal, log *slog.Logger) *ledger {
-	return &ledger{j, NewFailureLog(log, "the journal cannot be written; what happens goes on without it",
+func newLedger(o Options) *ledger {
+	return &ledger{o.Journal, o.Hash, NewFailureLog(o.Log, "the journal cannot be written; what happens goes on without it",
 		"the journal is written again")}
 }
 
@@ -50,14 +50,17 @@ func (l *ledger) tell(err error) {
 type account struct {
 	begun time.Time
 	size  int64
-	sum   hash.Hash
+	sum   hash.Hash // nil when none is wanted
 }
 
 type accountKey struct{}
 
 // withAccount returns the context of a stream of which an account is kept.
-func withAccount(ctx context.Context) (context.Context, *account) {
-	a := &account{begun: time.Now(), sum: sha256.New()}
+func (l *ledger) withAccount(ctx context.Context) (context.Context, *account) {
+	a := &account{begun: time.Now()}
+	if l.hashes {
+		a.sum = sha256.New()
+	}
 	return context.WithValue(ctx, accountKey{}, a), a
 }
 
@@ -66,7 +69,9 @@ func accountOf(ctx context.Context) *account { return ctx.Value(accountKey{}).(*
 
 func (a *account) add(p []byte) {
 	a.size += int64(len(p))
-	a.sum.Write(p)
+	if a.sum != nil {
+		a.sum.Write(p)
+	}
 }
 
 // accountReader counts what is read.
@@ -171,7 +176,9 @@ func (w *recordedStream) Commit(ctx context.Context) error {
 		return err
 	}
 	record := w.record()
-	record.SHA256 = hex.EncodeToString(w.account.sum.Sum(nil))
+	if w.account.sum != nil {
+		record.SHA256 = hex.EncodeToString(w.account.sum.Sum(nil))
+	}
 	if w.again {
 		w.ledger.record(ctx, record)
 	} else { // its source does nothing more about it

@@ -44,7 +44,7 @@ func account(t *testing.T, p router.Plan, do func(next router.Sink)) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = deliver(p, router.Options{Journal: j}, do)
+	err = deliver(p, router.Options{Journal: j, Hash: true}, do)
 	if err := errors.Join(err, j.Close()); err != nil {
 		t.Fatal(err)
 	}

@@ -98,6 +98,9 @@ type Options struct {
 	// closes them.
 	Journal     *journal.Journal
 	DeadLetters *deadletter.Store
+	// Hash says that the journal gets the SHA-256 of every stream. It costs
+	// about as much as all else that is done with a stream.
+	Hash bool
 	// OnReady is called by Run when everything is open and every source runs;
 	// nil does nothing.
 	OnReady func()
@@ -145,7 +148,7 @@ func New(plan Plan, o Options) (*Router, error) {
 		running: map[string]*run{}, lives: map[*run]struct{}{},
 	}
 	if o.Journal != nil {
-		r.ledger = newLedger(o.Journal, o.Log)
+		r.ledger = newLedger(o)
 	}
 	r.hard, r.kill = context.WithCancelCause(context.Background())
 	return r, nil

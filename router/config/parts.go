@@ -79,6 +79,10 @@ type RouterSettings struct {
 	// Journal says whether it is recorded in state_dir what becomes of every
 	// file and stream, for `imbrouter history`. Default true.
 	Journal bool `toml:"journal"`
+	// JournalSHA256 says whether the journal has the SHA-256 of every file and
+	// stream, which costs about as much as all else that is done with it.
+	// Default true.
+	JournalSHA256 bool `toml:"journal_sha256"`
 	// JournalMaxSize is how large a file of the journal may get before the next
 	// is begun, at least "64KiB". Default "16MiB".
 	JournalMaxSize Size `toml:"journal_max_size"`
@@ -98,7 +102,7 @@ const minStateSize = 64 << 10
 func (l *loader) router() {
 	settings := RouterSettings{
 		StateDir: ".imbrouter", StopTimeout: Duration(20 * time.Second),
-		Journal: true, JournalMaxSize: 16 << 20, JournalMaxFiles: 8,
+		Journal: true, JournalSHA256: true, JournalMaxSize: 16 << 20, JournalMaxFiles: 8,
 		DeadLetterMaxSize: 16 << 20, DeadLetterMaxAge: Duration(30 * 24 * time.Hour),
 	}
 	if dirs := filepath.SplitList(os.Getenv("STATE_DIRECTORY")); len(dirs) > 0 {

@@ -78,7 +78,7 @@ func New(cfg *config.Config, o Options) (_ *Daemon, err error) {
 	d.router, err = router.New(d.plan, router.Options{
 		Log: o.Log, StopTimeout: time.Duration(cfg.Router.StopTimeout),
 		LogProgress: o.LogProgress, OnReady: o.OnReady,
-		Journal: d.journal, DeadLetters: d.letters,
+		Journal: d.journal, DeadLetters: d.letters, Hash: cfg.Router.JournalSHA256,
 	})
 	return d, err
 }
