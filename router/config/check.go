@@ -94,6 +94,13 @@ func Range[T cmp.Ordered](c *Check, key string, value, least, most T) {
 	}
 }
 
+// NotNegative reports a duration below 0, which turns a limit off.
+func (c *Check) NotNegative(key string, value Duration) {
+	if value < 0 {
+		c.Errorf(key, "must not be negative; \"0s\" turns it off")
+	}
+}
+
 // Warnf notes what works but is hardly meant, at the place of a key's value.
 func (c *Check) Warnf(key, format string, args ...any) {
 	c.document.warn(c.place(key).value, "%s: %s", key, fmt.Sprintf(format, args...))

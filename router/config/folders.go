@@ -6,7 +6,8 @@ import (
 	"slices"
 )
 
-// folders reports sources that read, and sinks that write, the same folder.
+// folders reports sources that read, and sinks that write, the same folder, and
+// those where one would remove what the other has yet to deal with.
 func (l *loader) folders() {
 	sources := l.folderParts("sources", l.sources)
 	for i, b := range sources {
@@ -22,6 +23,11 @@ func (l *loader) folders() {
 			if sameFolder(a.Folder, b.Folder) {
 				l.problem(b.at, "%s writes to folder %s already (line %d); use another folder, or lead the routes to that sink instead",
 					a.header, l.folderName(a.Folder), l.line(a.at))
+			}
+		}
+		for _, a := range sources {
+			if fault := l.removed(a, b); fault != "" {
+				l.problem(b.at, "%s", fault)
 			}
 		}
 	}
@@ -67,6 +73,23 @@ func (l *loader) sharedSource(a, b folderPart) string {
 				return fmt.Sprintf("%s moves the files that it is done with to folder %s, from where %s would send them again (lines %d and %d); use another folder",
 					mover.header, l.folderName(moved), reader.header, l.line(a.at), l.line(b.at))
 			}
+		}
+	}
+	return ""
+}
+
+// removed tells how a source or a sink would remove what the other brings it;
+// "" when they do not.
+func (l *loader) removed(source, sink folderPart) string {
+	if sink.Removes && (lies(source.Folder, sink.Folder) || source.reads(sink.Folder)) {
+		return fmt.Sprintf("received files would be removed after a time, and %s (line %d) may not have sent them yet from folder %s; "+
+			"remove received_max_age and received_max_size here, and limit sent_max_age or sent_max_size there, or use another folder",
+			source.header, l.line(source.at), l.folderName(source.Folder))
+	}
+	for _, moved := range source.Moved {
+		if source.Removes && lies(sink.Folder, moved) {
+			return fmt.Sprintf("%s (line %d) removes old files from folder %s, received ones as well; use another folder",
+				source.header, l.line(source.at), l.folderName(moved))
 		}
 	}
 	return ""

@@ -40,6 +40,7 @@ type dirSource struct {
 	Recursive bool            `toml:"recursive"`
 	Settle    config.Duration `toml:"settle"`
 	After     secret          `toml:"after"`
+	Removes   bool            `toml:"removes"`
 }
 
 // secret is a table in a table.
@@ -62,7 +63,7 @@ func (d *dirSource) Check(c *config.Check) {
 
 func (d *dirSource) Traffic() config.Traffic {
 	return config.Traffic{
-		Folder: d.Path, Moved: []string{filepath.Join(d.Path, "sent"), filepath.Join(d.Path, "failed")},
+		Folder: d.Path, Removes: d.Removes, Moved: []string{filepath.Join(d.Path, "sent"), filepath.Join(d.Path, "failed")},
 		Reads: func(below string) bool {
 			first, _, _ := strings.Cut(below, "/")
 			return d.Recursive && first != "sent" && first != "failed" && !slices.Contains(d.Exclude, first)
@@ -102,6 +103,7 @@ type dirSink struct {
 	Filename string      `toml:"filename"`
 	IfExists string      `toml:"if_exists"`
 	MaxSize  config.Size `toml:"max_size"`
+	Removes  bool        `toml:"removes"`
 }
 
 func (d *dirSink) Check(c *config.Check) {
@@ -111,7 +113,9 @@ func (d *dirSink) Check(c *config.Check) {
 	d.Path = c.Path("path", d.Path)
 }
 
-func (d *dirSink) Traffic() config.Traffic { return config.Traffic{Folder: d.Path} }
+func (d *dirSink) Traffic() config.Traffic {
+	return config.Traffic{Folder: d.Path, Removes: d.Removes}
+}
 
 type imbSink struct {
 	noSink

@@ -147,6 +147,57 @@ func TestSharedFolders(t *testing.T) {
 	}
 }
 
+// TestRemovedFiles tells folders in which one part would remove what another has
+// yet to deal with.
+func TestRemovedFiles(t *testing.T) {
+	for _, test := range []struct {
+		name, source, sink string
+		fault              string // "" for none
+	}{
+		{"apart", `path = "drop"` + "\nremoves = true", `path = "received"` + "\nremoves = true", ""},
+		{"one folder", `path = "d"`, `path = "d"` + "\nremoves = true", "received_max_age"},
+		{"one folder, in which the source removes", `path = "d"` + "\nremoves = true", `path = "d"`, ""},
+		{"the sink's in the source's", `path = "d"`, `path = "d/in"` + "\nremoves = true", "received_max_age"},
+		{"the sink's in that of a flat source", `path = "d"` + "\nrecursive = false", `path = "d/in"` + "\nremoves = true", ""},
+		{"the sink's in what the source leaves out", `path = "d"` + "\nexclude = [\"in\"]", `path = "d/in"` + "\nremoves = true", ""},
+		{"the source's in the sink's", `path = "d/out"`, `path = "d"` + "\nremoves = true", "received_max_age"},
+		{"the source's in a sink's that keeps", `path = "d/out"` + "\nremoves = true", `path = "d"`, ""},
+		{"received among what was sent", `path = "d"` + "\nremoves = true", `path = "d/sent/in"`, "received ones as well"},
+		{"received among what failed", `path = "d"` + "\nremoves = true", `path = "d/failed"`, "received ones as well"},
+		{"received among what is kept", `path = "d"`, `path = "d/sent"`, ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			_, err := parse(t, `
+				[connections.local]
+				[sources.outbox]
+				type = "dir"
+				`+test.source+`
+				[sources.incoming]
+				type = "imb"
+				events = ["files"]
+				[sinks.print]
+				type = "log"
+				[sinks.inbox]
+				type = "dir"
+				`+test.sink+`
+				[routes.send]
+				from = ["outbox"]
+				to = ["print"]
+				[routes.receive]
+				from = ["incoming"]
+				to = ["inbox"]`)
+			fault := ""
+			if err != nil {
+				fault = err.Error()
+			}
+			if (fault == "") != (test.fault == "") || !strings.Contains(fault, test.fault) ||
+				fault != "" && (!strings.Contains(fault, "[sources.outbox]") || !strings.Contains(fault, "use another folder")) {
+				t.Error(err)
+			}
+		})
+	}
+}
+
 // TestRelaysThatComeBack tells the relays of which a message comes back to
 // where it came from, and is heard there twice. The message is in
 // testdata/valid/relays.golden.

@@ -46,6 +46,9 @@ type Traffic struct {
 	// Moved are the absolute paths of folders to which a source moves the
 	// files that it is done with.
 	Moved []string
+	// Removes says that files are removed after a time: by a sink from Folder
+	// what it has put there, and by a source from the folders in Moved.
+	Removes bool
 	// Connection is the name of the connection that is read or written; "" for
 	// none.
 	Connection string

@@ -7,6 +7,7 @@ import (
 	"imbrouter/router"
 	"imbrouter/router/config"
 	"imbrouter/router/filter"
+	"imbrouter/router/retention"
 )
 
 const (
@@ -67,6 +68,13 @@ type Config struct {
 	// IncompleteMaxSize is the size of all incomplete files together, 8 KiB
 	// added for each; the oldest are removed first. Default "1GiB".
 	IncompleteMaxSize config.Size `toml:"incomplete_max_size"`
+	// ReceivedMaxAge is how long a received file stays. Only a file counts that
+	// the sink put there while this or ReceivedMaxSize was set, and that nobody
+	// has moved or changed since. Default "0s", for ever.
+	ReceivedMaxAge config.Duration `toml:"received_max_age"`
+	// ReceivedMaxSize is the size of all those files together; the oldest are
+	// removed first. Default "0B", no limit.
+	ReceivedMaxSize config.Size `toml:"received_max_size"`
 
 	name *filter.Name
 }
@@ -88,9 +96,8 @@ func (c *Config) Check(check *config.Check) {
 	check.Expression("filename", err)
 	check.OneOf("if_exists", c.IfExists, ifExistsRename, ifExistsOverwrite, ifExistsSkip, ifExistsFail)
 	check.OneOf("incomplete", c.Incomplete, incompleteKeep, incompleteRemove)
-	if c.IdleTimeout < 0 {
-		check.Errorf("idle_timeout", "must not be negative; \"0s\" turns it off")
-	}
+	check.NotNegative("idle_timeout", c.IdleTimeout)
+	check.NotNegative("received_max_age", c.ReceivedMaxAge)
 	if c.MaxSize < 1 {
 		check.Errorf("max_size", "must be at least 1B")
 	}
@@ -101,7 +108,14 @@ func (c *Config) Check(check *config.Check) {
 }
 
 // Traffic implements config.Part.
-func (c *Config) Traffic() config.Traffic { return config.Traffic{Folder: c.Path} }
+func (c *Config) Traffic() config.Traffic {
+	return config.Traffic{Folder: c.Path, Removes: c.received().Any()}
+}
+
+// received returns the limits for received files.
+func (c *Config) received() retention.Limits {
+	return retention.Limits{MaxAge: time.Duration(c.ReceivedMaxAge), MaxSize: int64(c.ReceivedMaxSize)}
+}
 
 // Build implements config.Sink.
 func (c *Config) Build(env router.Env) (router.Sink, error) {

@@ -48,13 +48,15 @@ max_open = 3
 incomplete = "remove"
 incomplete_max_age = "24h"
 incomplete_max_size = "10MiB"
+received_max_age = "24h"
+received_max_size = "10MiB"
 `)
 	if err != nil {
 		t.Fatal(err)
 	}
 	part := parsed.Sinks["inbox"]
 	path := filepath.Join(folder, "received")
-	if got := part.Traffic(); got.Folder != path || got.Connection != "" {
+	if got := part.Traffic(); got.Folder != path || got.Connection != "" || !got.Removes {
 		t.Errorf("Traffic = %+v", got)
 	}
 	s, err := part.Build(router.Env{})
@@ -94,6 +96,7 @@ func TestConfigErrors(t *testing.T) {
 		{"path = \"$HOME/a\"", "$HOME is not replaced here"},
 		{"path = \"a\"\nfilename = \"report.csv\"", `a text needs quotes of its own: '"report.csv"'`},
 		{"path = \"a\"\nincomplete_max_age = \"0s\"", "incomplete_max_age"},
+		{"path = \"a\"\nreceived_max_age = \"-1s\"", `received_max_age: must not be negative; "0s" turns it off`},
 	}
 	for _, test := range tests {
 		_, err := parse(t.TempDir(), test.table)

@@ -15,6 +15,10 @@
 // <path>/.imbrouter/incomplete with the reason beside it. Of one that the disk
 // has no room for nothing is kept.
 //
+// With received_max_age and received_max_size the oldest received files are
+// removed again: those that the sink can tell to be its own, see the file
+// marks.go.
+//
 // The name is chosen by whoever sent the stream, so [SafeName] maps it to a
 // path that is harmless everywhere, and every file is opened through an
 // os.Root, which no symbolic link leads out of.
@@ -44,6 +48,7 @@ import (
 
 	"imbrouter/router"
 	"imbrouter/router/journal"
+	"imbrouter/router/retention"
 )
 
 // tidyInterval is the time between two looks at what was left behind.
@@ -84,6 +89,7 @@ func (s *sink) Open(context.Context) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	s.stopTidying = cancel
 	s.tidying.Go(func() { s.tidy(ctx) })
+	s.tidying.Go(func() { s.trim(ctx) })
 	return nil
 }
 
@@ -204,6 +210,20 @@ func (s *sink) tidy(ctx context.Context) {
 			s.log.Warn("incomplete files cannot be listed", "path", f.abs(incompleteDir), "error", err)
 		}
 	}
+}
+
+// trim removes received files that are above the limits until ctx ends.
+func (s *sink) trim(ctx context.Context) {
+	log := retention.NewLog(s.log)
+	retention.Every(ctx, func() {
+		s.mu.Lock()
+		f := s.folder
+		f.retain()
+		s.mu.Unlock()
+		defer f.release()
+		removed, err := f.marks.trim(ctx, f)
+		log.Trimmed(s.config.Path, removed, err)
+	})
 }
 
 // sweep deals with partial files that belong to no open stream.

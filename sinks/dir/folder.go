@@ -24,6 +24,7 @@ const (
 	partialDir    = ownDir + "/partial"
 	incompleteDir = ownDir + "/incomplete"
 	lockFile      = ownDir + "/sink.lock" // locked while a sink has the folder; holds its process id
+	marksFile     = ownDir + "/received"  // see marks
 )
 
 // folder is the folder on disk, locked.
@@ -32,8 +33,10 @@ type folder struct {
 	disk       disk
 	lock       *flock.Flock
 	incomplete *incomplete
+	marks      marks
 	space      space
 	turns      turns
+	names      sync.RWMutex    // held for reading while a file gets its name, for writing while old ones are removed
 	mkdir      sync.Mutex      // held while the parents of a file are made durable
 	durable    map[string]bool // folders whose names this run has fsynced; guarded by mkdir
 	partials   atomic.Uint64   // numbers partial files
@@ -68,6 +71,7 @@ func openFolder(c *Config, log *slog.Logger) (_ *folder, err error) {
 		return nil, err
 	}
 	f.incomplete = &incomplete{folder: f, log: log}
+	f.marks.root, f.marks.log = root, log
 	f.space.folder = f
 	f.limit(c)
 	return f, f.incomplete.load()
@@ -158,7 +162,7 @@ func (f *folder) isCurrent() bool {
 }
 
 func (f *folder) close() error {
-	return errors.Join(f.lock.Close(), f.root.Close())
+	return errors.Join(f.marks.close(), f.lock.Close(), f.root.Close())
 }
 
 // abs returns the path of a name in the folder, for people.

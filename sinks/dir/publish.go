@@ -27,6 +27,21 @@ var errSkipped = errors.New("a file of that name exists")
 // policy of if_exists, and makes the name durable. It returns the name that it
 // has got. errSkipped and errOvertaken say that another file has it by right.
 func (f *folder) land(partial string, t *turn, ifExists string) (string, error) {
+	f.names.RLock()
+	defer f.names.RUnlock()
+	info, err := f.root.Lstat(partial)
+	if err != nil {
+		return "", err
+	}
+	name, err := f.giveName(partial, t, ifExists)
+	if err == nil {
+		f.marks.add(name, info)
+	}
+	return name, err
+}
+
+// giveName is land, without a mark. f.names is held for reading.
+func (f *folder) giveName(partial string, t *turn, ifExists string) (string, error) {
 	name, err := f.makeParents(t.name)
 	if err != nil {
 		return "", err

@@ -36,6 +36,7 @@ func acquire(c *Config, log *slog.Logger) (*folder, error) {
 func (f *folder) limit(c *Config) {
 	f.incomplete.limit(time.Duration(c.IncompleteMaxAge), int64(c.IncompleteMaxSize))
 	f.space.keep.Store(int64(c.MinFree))
+	f.marks.limit(c.received())
 }
 
 // retain is acquire for a folder that is open.

@@ -9,6 +9,7 @@ import (
 
 	"imbrouter/router"
 	"imbrouter/router/config"
+	"imbrouter/router/retention"
 )
 
 // Values of the key "after".
@@ -67,6 +68,17 @@ type Config struct {
 	// take, before it is moved to the folder failed. Attempts while the
 	// destination is away do not count. From 1 to 1000000, default 10.
 	MaxAttempts int `toml:"max_attempts"`
+	// SentMaxAge is how long a file stays in the folder sent, counted from when
+	// it was moved there. Default "0s", for ever.
+	SentMaxAge config.Duration `toml:"sent_max_age"`
+	// SentMaxSize is the size of all files in sent together; the oldest are
+	// removed first. Default "0B", no limit.
+	SentMaxSize config.Size `toml:"sent_max_size"`
+	// FailedMaxAge and FailedMaxSize are the same for the folder failed, whose
+	// files nobody has got. The note beside a file goes with it. Default "0s"
+	// and "0B", no limit.
+	FailedMaxAge  config.Duration `toml:"failed_max_age"`
+	FailedMaxSize config.Size     `toml:"failed_max_size"`
 
 	settleAlways bool // Settle counts also for a file that its writer has closed
 }
@@ -103,6 +115,8 @@ func (c *Config) Check(check *config.Check) {
 	}
 	config.Range(check, "parallel", c.Parallel, 1, maxParallel)
 	config.Range(check, "max_attempts", c.MaxAttempts, 1, maxAttempts)
+	check.NotNegative("sent_max_age", c.SentMaxAge)
+	check.NotNegative("failed_max_age", c.FailedMaxAge)
 }
 
 func checkPatterns(check *config.Check, key string, patterns []string) {
@@ -116,10 +130,19 @@ func checkPatterns(check *config.Check, key string, patterns []string) {
 // Traffic implements config.Part.
 func (c *Config) Traffic() config.Traffic {
 	moved := []string{filepath.Join(c.Path, failedDir)}
-	if c.After == afterMove {
+	if c.After == afterMove || c.sent().Any() {
 		moved = append(moved, filepath.Join(c.Path, sentDir))
 	}
-	return config.Traffic{Folder: c.Path, Reads: c.reads, Moved: moved}
+	return config.Traffic{Folder: c.Path, Reads: c.reads, Moved: moved, Removes: c.sent().Any() || c.failed().Any()}
+}
+
+// sent and failed return the limits for the folders of those names.
+func (c *Config) sent() retention.Limits {
+	return retention.Limits{MaxAge: time.Duration(c.SentMaxAge), MaxSize: int64(c.SentMaxSize)}
+}
+
+func (c *Config) failed() retention.Limits {
+	return retention.Limits{MaxAge: time.Duration(c.FailedMaxAge), MaxSize: int64(c.FailedMaxSize)}
 }
 
 // reads tells whether files in a folder below the source's can be input.

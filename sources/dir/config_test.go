@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -53,6 +54,10 @@ rescan = "1m"
 after = "keep"
 parallel = 8
 max_attempts = 3
+sent_max_age = "720h"
+sent_max_size = "10GiB"
+failed_max_age = "2160h"
+failed_max_size = "1GiB"
 `)
 	if err != nil {
 		t.Fatal(err)
@@ -66,6 +71,8 @@ max_attempts = 3
 	want := &Config{
 		Path: got.Path, Include: []string{"**/*.csv"}, Exclude: []string{"*.tmp", "*.part"},
 		Settle: 2e9, Watch: "poll", PollInterval: 5e9, Rescan: 60e9, After: "keep", Parallel: 8, MaxAttempts: 3,
+		SentMaxAge: config.Duration(720 * time.Hour), SentMaxSize: 10 << 30,
+		FailedMaxAge: config.Duration(2160 * time.Hour), FailedMaxSize: 1 << 30,
 	}
 	if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(Config{})); diff != "" {
 		t.Error(diff)
@@ -100,6 +107,9 @@ func TestConfigErrors(t *testing.T) {
 		`parallel = 0`:           `parallel: must be from 1 to 64`,
 		`parallel = 1000000000`:  `parallel: must be from 1 to 64`,
 		`max_attempts = 0`:       `max_attempts: must be from 1 to 1000000`,
+		`sent_max_age = "-1h"`:   `sent_max_age: must not be negative; "0s" turns it off`,
+		`failed_max_age = "-1h"`: `failed_max_age: must not be negative`,
+		`sent_max_size = 5`:      `sent_max_size`,
 		`recursive = "yes"`:      `recursive`,
 		`settle_time = "1s"`:     `settle_time`,
 	} {

@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 
 	"github.com/gofrs/flock"
@@ -49,6 +50,10 @@ type folder struct {
 	lock *flock.Flock
 	sent *sentLog
 	log  *slog.Logger
+
+	// names is held for reading while a file gets a place in a folder that is
+	// made for it, and for writing while folders are removed.
+	names sync.RWMutex
 
 	flush func(*os.File) error // (*os.File).Sync
 }
@@ -309,6 +314,8 @@ func (d *folder) restoreStaged() error {
 // folders in between. It overwrites nothing: a name that exists gets a number.
 // It returns the path that the file has then.
 func (d *folder) place(from, base, name string) (string, error) {
+	d.names.RLock()
+	defer d.names.RUnlock()
 	into, err := d.makeDirs(base, path.Dir(name))
 	if err != nil {
 		return "", err

@@ -13,7 +13,8 @@ import (
 const longIncomplete = time.Minute
 
 // session is one run over one opened folder. Its own goroutine owns the table;
-// one goroutine scans, and one for each file that is being tried.
+// one goroutine scans, one removes old files, and there is one for each file
+// that is being tried.
 type session struct {
 	*Source
 	delivery *delivery
@@ -42,7 +43,12 @@ func (s *Source) newSession(d *folder, next router.Sink) *session {
 // error when what is under way is done.
 func (s *session) run(ctx context.Context) error {
 	scanCtx, stopScanner := context.WithCancel(ctx)
-	defer stopScanner()
+	var trimming sync.WaitGroup
+	trimming.Go(func() { s.trim(scanCtx) })
+	defer func() {
+		stopScanner()
+		trimming.Wait()
+	}()
 	scanner := &scanner{
 		folder: s.delivery.folder, selection: s.selection, watch: s.config.Watch,
 		poll: time.Duration(s.config.PollInterval), rescan: time.Duration(s.config.Rescan),
