@@ -21,10 +21,11 @@ type hop struct {
 
 // channel is a way between two hops: a folder, or events on a hub.
 type channel struct {
-	folder string
-	hub    string
-	events string // a full name, or a prefix that ends in "*"
-	kept   bool   // events keep their names, beside the federation
+	folder   string
+	hub      string
+	events   string // a full name, or a prefix that ends in "*"
+	kept     bool   // events keep their names, beside the federation
+	computed bool   // an expression gives the names
 }
 
 // loops reports routes that feed each other, and routes to a hub whose messages
@@ -89,11 +90,13 @@ func (l *loader) channels(h *hop, sink string, out Traffic) (all []channel) {
 			"what source %q brings has no event name; give sink %q an event, or add set = { event = '\"NAME\"' } to [routes.%s]",
 			h.source, sink, h.route.name)
 	}
-	_, _, renamed := h.route.sets("event")
-	_, _, redirected := h.route.sets("federation")
+	_, isConstant, renamed := h.route.sets("event")
+	_, isKnown, redirected := h.route.sets("federation")
+	renamed = renamed && len(out.Events) == 0
 	kept := len(out.Events) == 0 && !renamed && !redirected
+	computed := renamed && !isConstant || redirected && !isKnown
 	for _, name := range names {
-		all = append(all, channel{hub: connection.hub, events: name, kept: kept})
+		all = append(all, channel{hub: connection.hub, events: name, kept: kept, computed: computed})
 	}
 	return all
 }
@@ -267,7 +270,7 @@ func (l *loader) reportLoop(loop []*hop) {
 	for i, h := range loop {
 		next := loop[(i+1)%len(loop)]
 		through, _ := l.feeds(h, next)
-		fmt.Fprintf(&way, "route %q → %s → ", h.route.name, l.name(through))
+		fmt.Fprintf(&way, "route %q → %s → ", h.route.name, l.name(through.seenBy(next)))
 		if through.hub != "" && h.in.Connection != "" && !slices.Contains(ignorers, next.source) {
 			ignorers = append(ignorers, next.source)
 		}
@@ -281,14 +284,29 @@ func (l *loader) reportLoop(loop []*hop) {
 	l.problem(l.placeOf("routes", first).start, "a message would go round for ever: %sroute %q; %s", way.String(), first, remedy)
 }
 
+// seenBy returns the channel with the events in it that a hop takes in, where
+// these are fewer.
+func (c channel) seenBy(next *hop) channel {
+	for _, event := range next.in.Events {
+		if wire.MatchName(c.events, strings.TrimSuffix(event, wire.Wildcard)) {
+			c.events = event
+			break
+		}
+	}
+	return c
+}
+
 // name returns how a channel is named in messages.
 func (l *loader) name(c channel) string {
-	switch {
-	case c.folder != "":
+	if c.folder != "" {
 		return "folder " + l.folderName(c.folder)
-	case c.hub == internalHub:
-		return fmt.Sprintf("event %q on the hub of this file", c.events)
-	default:
-		return fmt.Sprintf("event %q on the hub at %s", c.events, c.hub)
 	}
+	hub := "the hub of this file"
+	if c.hub != internalHub {
+		hub = "the hub at " + c.hub
+	}
+	if c.computed {
+		return fmt.Sprintf("event %q, if that is what set makes of it, on %s", c.events, hub)
+	}
+	return fmt.Sprintf("event %q on %s", c.events, hub)
 }
