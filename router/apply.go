@@ -12,8 +12,9 @@ import (
 
 // Apply puts a plan in the place of the one that runs. Parts that are in both,
 // as the same values, go on undisturbed; routes of one name with the same parts
-// and filter as well. It returns when the new ones run, or with the error of a
-// part that could not be opened, which leaves everything as it was.
+// and filter as well, but one that was stopped takes messages again. It returns
+// when the new ones run, or with the error of a part that could not be opened,
+// which leaves everything as it was.
 //
 // What a part that is gone has begun is finished: a stream stays on the route
 // on which it began. Its source returns by itself then, and its sinks are
@@ -132,7 +133,10 @@ func (r *Router) connect(plan Plan) {
 			sinks = append(sinks, branch{"sink", name, sink})
 		}
 		next, ok := r.routes[definition.Name]
-		if !ok || !same(next.filter, definition.Filter) || !slices.EqualFunc(next.sinks.branches, sinks, branch.is) {
+		if ok && next.guard.isStopped() {
+			r.log.Info("the route takes messages again", "route", definition.Name)
+		}
+		if !ok || !next.guard.serves(definition.LoopGuard) || !same(next.filter, definition.Filter) || !slices.EqualFunc(next.sinks.branches, sinks, branch.is) {
 			next = r.newRoute(definition, sinks)
 		}
 		routes[definition.Name] = next

@@ -23,6 +23,7 @@ type route struct {
 	name     string
 	filter   Filter
 	sinks    *fanout
+	guard    *loopGuard
 	ledger   *ledger           // nil without a journal
 	letters  *deadletter.Store // nil keeps none
 	failures *FailureLog
@@ -37,7 +38,7 @@ func (r *Router) newRoute(definition Route, sinks []branch) *route {
 	}
 	return &route{
 		name: definition.Name, filter: definition.Filter, sinks: newFanout(sinks),
-		ledger: r.ledger, letters: r.options.DeadLetters,
+		guard: newLoopGuard(definition.LoopGuard, log), ledger: r.ledger, letters: r.options.DeadLetters,
 		failures: NewFailureLog(log, lost, "signals get through again"),
 		unkept:   NewFailureLog(log, "a dead letter cannot be kept; the signal is lost", "dead letters are kept again"),
 	}
@@ -55,6 +56,10 @@ func (r *route) Signal(ctx context.Context, s Signal) error {
 		if !pass {
 			return ErrNotTaken
 		}
+	}
+	if err := r.guard.signal(&s); err != nil {
+		r.lost(s, err)
+		return nil
 	}
 	err := r.sinks.Signal(ctx, out)
 	for _, pause := range signalRetries {
@@ -132,15 +137,12 @@ func failedSinks(err error) (names []string) {
 }
 
 func (r *route) Stream(ctx context.Context, info StreamInfo) (StreamWriter, error) {
+	came := info
 	if r.filter != nil {
 		out, pass, err := r.filter.Stream(info)
 		if err != nil {
 			err = fmt.Errorf("its expressions fail on stream %q: %w", info.Name, err)
-			if r.ledger != nil && info.Replay == nil {
-				record := about(info)
-				record.Route = r.name
-				r.ledger.lost(record, accountOf(ctx), journal.Failed, err)
-			}
+			r.refused(ctx, info, err)
 			return nil, Permanent(err)
 		}
 		if !pass {
@@ -148,5 +150,20 @@ func (r *route) Stream(ctx context.Context, info StreamInfo) (StreamWriter, erro
 		}
 		info = out
 	}
+	if err := r.guard.stream(&came); err != nil {
+		r.refused(ctx, came, err)
+		return nil, err
+	}
 	return r.sinks.Stream(ctx, info)
+}
+
+// refused records the bad end of a stream that no sink gets to see, and that
+// cannot be had again.
+func (r *route) refused(ctx context.Context, info StreamInfo, err error) {
+	if r.ledger == nil || info.Replay != nil {
+		return
+	}
+	record := about(info)
+	record.Route = r.name
+	r.ledger.lost(record, accountOf(ctx), journal.Failed, err)
 }

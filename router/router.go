@@ -65,6 +65,8 @@ type Route struct {
 	Name     string
 	From, To []string
 	Filter   Filter // nil takes every message as it is
+	// LoopGuard is for messages that go round through other routers.
+	LoopGuard LoopGuard
 }
 
 // check finds names that stand for nothing.

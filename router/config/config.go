@@ -23,13 +23,15 @@
 //	[hub]                        run a hub inside the process, see Hub
 //	[connections.NAME]           an address with an identity, see Connection
 //	[sources.NAME], [sinks.NAME] a part; its type says which keys it has
-//	[routes.NAME]                from, to, when, set, max_work, see below
+//	[routes.NAME]                from, to, when, set, max_work, loop_guard, see below
 //	[router]                     see RouterSettings
 //
 // A route takes messages from the sources in `from` to the sinks in `to`, both
 // lists of names. `when` is an expression that decides which messages it takes;
 // without it, all. `set` is a table with an expression for each field to set.
 // `max_work` bounds what they may cost on one message, see package filter.
+// `loop_guard` says what to do when one message comes from a hub again and again,
+// because other programs relay it back.
 //
 // Paths are relative to the folder of the file. Durations and sizes are text
 // with a unit: "500ms", "10GiB".

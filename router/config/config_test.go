@@ -101,8 +101,8 @@ func TestLoad(t *testing.T) {
 	}
 
 	wantRoutes := []router.Route{
-		{Name: "z", From: []string{"outbox"}, To: []string{"hub"}},
-		{Name: "a", From: []string{"incoming", "outbox"}, To: []string{"inbox"}},
+		{Name: "z", From: []string{"outbox"}, To: []string{"hub"}, LoopGuard: router.LoopGuardStop},
+		{Name: "a", From: []string{"incoming", "outbox"}, To: []string{"inbox"}, LoopGuard: router.LoopGuardWarn},
 	}
 	if diff := cmp.Diff(wantRoutes, cfg.Routes, cmpopts.IgnoreFields(router.Route{}, "Filter")); diff != "" {
 		t.Errorf("routes (-want +got)\n%s", diff)

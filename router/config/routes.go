@@ -22,6 +22,10 @@ type routeTable struct {
 	// MaxWork bounds what each expression may cost on one message, see package
 	// filter. Default 1000000.
 	MaxWork int `toml:"max_work"`
+	// LoopGuard says what happens when the same message comes from a hub again
+	// and again: "warn" tells of it, "stop" makes the route take nothing more
+	// until a reload, "off" does not look. Default "warn".
+	LoopGuard router.LoopGuard `toml:"loop_guard"`
 }
 
 // maxWork is some minutes of work for one message.
@@ -52,10 +56,12 @@ func (l *loader) routes() (all []route) {
 			continue
 		}
 		l.checkName("routes", name)
-		r := route{name: name, routeTable: routeTable{MaxWork: filter.DefaultWork}}
+		r := route{name: name, routeTable: routeTable{MaxWork: filter.DefaultWork, LoopGuard: router.LoopGuardWarn}}
 		c := &Check{l.document, l.config, []string{"routes", name}, own}
 		l.decode(own, c.path, &r.routeTable)
 		Range(c, "max_work", r.MaxWork, 1, maxWork)
+		c.OneOf("loop_guard", string(r.LoopGuard),
+			string(router.LoopGuardWarn), string(router.LoopGuardStop), string(router.LoopGuardOff))
 		r.From = l.references(c, "from", r.From, "sources")
 		r.To = l.references(c, "to", r.To, "sinks")
 		before := len(l.problems)
@@ -63,7 +69,7 @@ func (l *loader) routes() (all []route) {
 		r.broken = len(l.problems) > before
 		all = append(all, r)
 
-		built := router.Route{Name: name, From: r.From, To: r.To}
+		built := router.Route{Name: name, From: r.From, To: r.To, LoopGuard: r.LoopGuard}
 		if r.filter != nil {
 			built.Filter = r.filter
 		}

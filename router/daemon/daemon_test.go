@@ -66,7 +66,7 @@ func (r *running) logged(text string) bool {
 }
 
 // start runs a configuration until the test ends, and returns when it is ready.
-func start(t *testing.T, text string, args ...any) *running {
+func start(t testing.TB, text string, args ...any) *running {
 	t.Helper()
 	r := &running{dir: t.TempDir()}
 	cfg, err := config.Parse(filepath.Join(r.dir, "test.toml"), fmt.Appendf(nil, text, args...), kinds)
@@ -143,7 +143,7 @@ func (h *heard) End(err error) {
 	h.l.streams.Add(fmt.Sprintf("%s %s: %d bytes", h.in.Name, h.in.StreamName, h.body.Len()))
 }
 
-func connect(t *testing.T, addr string) *imb.Client {
+func connect(t testing.TB, addr string) *imb.Client {
 	t.Helper()
 	c, err := imb.Connect(t.Context(), imb.Options{Address: addr})
 	if err != nil {
@@ -157,7 +157,7 @@ func connect(t *testing.T, addr string) *imb.Client {
 	return c
 }
 
-func publish(t *testing.T, c *imb.Client, name string) *imb.Event {
+func publish(t testing.TB, c *imb.Client, name string) *imb.Event {
 	t.Helper()
 	e, err := c.Publish(name)
 	if err != nil {
