@@ -110,7 +110,10 @@ func TestReceivedOverRestarts(t *testing.T) {
 		t.Errorf("%v, %v", info.Size(), err)
 	}
 	s = openAt(t, path, limit(1))
-	waitFor(t, "all are removed", func() bool { return len(s.files(t)) == 0 })
+	waitFor(t, "all are removed", func() bool { return s.logged("old files removed") == 1 })
+	if got := s.files(t); len(got) > 0 {
+		t.Errorf("left are %v", got)
+	}
 }
 
 func waitFor(t *testing.T, what string, ok func() bool) {
