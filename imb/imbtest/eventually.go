@@ -9,13 +9,13 @@ import (
 
 const (
 	// timeout is how long a test waits for what it expects.
-	timeout = 10 * time.Second
+	timeout = 30 * time.Second
 	// pollInterval is how often Eventually looks.
 	pollInterval = 2 * time.Millisecond
 )
 
 // Eventually waits until cond holds, and fails the test when it does not within
-// ten seconds. The message, with the arguments that it formats, says what
+// half a minute. The message, with the arguments that it formats, says what
 // should have happened, such as "the client reconnects". It is called on the
 // goroutine of the test, and calls cond there.
 func Eventually(t testing.TB, cond func() bool, format string, args ...any) {
@@ -63,7 +63,7 @@ func (c *Collector[T]) All() []T {
 }
 
 // Wait waits until there are at least n values and returns all. It fails the
-// test when there are fewer after ten seconds.
+// test when there are fewer after half a minute.
 func (c *Collector[T]) Wait(t testing.TB, n int) []T {
 	t.Helper()
 	if !poll(func() bool { return len(c.All()) >= n }) {

@@ -6,7 +6,7 @@
 // Everything is bound to the test that it is given: it is closed, and its
 // goroutines have ended, when the test is over, and what goes wrong fails the
 // test. Nothing leaves the loopback interface. Nothing waits for longer than
-// ten seconds: what a test expects has happened by then, or the test fails.
+// half a minute: what a test expects has happened by then, or the test fails.
 //
 // A client against a hub, over a line that breaks:
 //

@@ -83,7 +83,7 @@ func TestRawConnFails(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) { // ten seconds pass at once
+			synctest.Test(t, func(t *testing.T) { // half a minute passes at once
 				ours, theirs := net.Pipe()
 				t.Cleanup(func() { theirs.Close() })
 				if tt.sent != nil {
