@@ -106,5 +106,27 @@ func TestActionNames(t *testing.T) {
 		if got := action.String(); got != name {
 			t.Errorf("action %d is called %q, want %q", int32(action), got, name)
 		}
+		if got, err := wire.ParseAction(name); got != action || err != nil {
+			t.Errorf("%q is action %d, %v", name, int32(got), err)
+		}
+	}
+}
+
+func TestParseKind(t *testing.T) {
+	for n := range 256 {
+		kind := wire.Kind(n)
+		if got, err := wire.ParseKind(kind.String()); got != kind || err != nil {
+			t.Errorf("%q is kind %d, %v", kind, got, err)
+		}
+	}
+	for _, name := range []string{"", "norml", "256", "-1", "Normal"} {
+		if got, err := wire.ParseKind(name); err == nil {
+			t.Errorf("%q is kind %d", name, got)
+		}
+	}
+	for _, name := range []string{"", "create", "99999999999", "New"} {
+		if got, err := wire.ParseAction(name); err == nil {
+			t.Errorf("%q is action %d", name, got)
+		}
 	}
 }

@@ -37,6 +37,7 @@ package wire
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"strconv"
 )
 
@@ -201,6 +202,20 @@ func (k Kind) String() string {
 	return strconv.Itoa(int(k))
 }
 
+// ParseKind is the reverse of Kind.String.
+func ParseKind(text string) (Kind, error) {
+	for kind, name := range kindNames {
+		if name == text {
+			return kind, nil
+		}
+	}
+	n, err := strconv.ParseUint(text, 10, 8)
+	if err != nil {
+		return 0, fmt.Errorf(`%q is no kind of event such as "normal", "change_object" or "stream", and no number from 0 to 255`, text)
+	}
+	return Kind(n), nil
+}
+
 // IsStream tells whether the kind is a part of a stream: header, body or tail.
 func (k Kind) IsStream() bool { return k == StreamHeader || k == StreamBody || k == StreamTail }
 
@@ -232,6 +247,20 @@ func (a Action) String() string {
 		return "change"
 	}
 	return strconv.Itoa(int(a))
+}
+
+// ParseAction is the reverse of Action.String.
+func ParseAction(text string) (Action, error) {
+	for _, a := range []Action{ActionNew, ActionDelete, ActionChange} {
+		if text == a.String() {
+			return a, nil
+		}
+	}
+	n, err := strconv.ParseInt(text, 10, 32)
+	if err != nil {
+		return 0, fmt.Errorf(`%q is none of "new", "delete", "change" or a number`, text)
+	}
+	return Action(n), nil
 }
 
 // Filter bits of a requestEventNames command.

@@ -126,9 +126,9 @@ func (l *Letter) UnmarshalJSON(text []byte) error {
 	if err != nil {
 		return fmt.Errorf("time: %w", err)
 	}
-	kind, ok := kinds[in.Kind]
-	if !ok {
-		return fmt.Errorf("there is no kind %q", in.Kind)
+	kind, err := wire.ParseKind(in.Kind)
+	if err != nil {
+		return fmt.Errorf("kind: %w", err)
 	}
 	*l = Letter{
 		ID: in.ID, Time: at, Route: in.Route, Sinks: in.Sinks, Error: in.Error,
@@ -138,15 +138,6 @@ func (l *Letter) UnmarshalJSON(text []byte) error {
 	}
 	return nil
 }
-
-// kinds is the reverse of wire.Kind.String.
-var kinds = func() map[string]wire.Kind {
-	m := map[string]wire.Kind{}
-	for k := range 256 {
-		m[wire.Kind(k).String()] = wire.Kind(k)
-	}
-	return m
-}()
 
 var idEncoding = base32.NewEncoding("0123456789abcdefghijklmnopqrstuv").WithPadding(base32.NoPadding)
 

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"strconv"
 	"strings"
 
 	"imbrouter/imb/wire"
@@ -67,9 +66,9 @@ var targets = []target{
 	{
 		name: "action", want: wantString, ofSignal: isChangeObject,
 		setSignal: func(s *router.Signal, v value) error {
-			action, err := parseAction(v.text)
+			action, err := wire.ParseAction(v.text)
 			if err != nil {
-				return err
+				return fmt.Errorf(`gives %q, which is none of "new", "delete", "change" or a number`, v.text)
 			}
 			return changeObject(s, func(c *wire.ChangeObjectData) error { c.Action = action; return nil })
 		},
@@ -159,18 +158,4 @@ func changeObject(s *router.Signal, change func(*wire.ChangeObjectData) error) e
 		return err
 	}
 	return setData(s, append(wire.AppendChangeObject(nil, c), rest...))
-}
-
-// parseAction is the reverse of wire.Action.String.
-func parseAction(text string) (wire.Action, error) {
-	for _, a := range []wire.Action{wire.ActionNew, wire.ActionDelete, wire.ActionChange} {
-		if text == a.String() {
-			return a, nil
-		}
-	}
-	n, err := strconv.ParseInt(text, 10, 32)
-	if err != nil {
-		return 0, fmt.Errorf(`gives %q, which is none of "new", "delete", "change" or a number`, text)
-	}
-	return wire.Action(n), nil
 }
