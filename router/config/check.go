@@ -167,6 +167,11 @@ func (d *document) expression(path []string, e *filter.Error) {
 	} else {
 		column = fmt.Sprintf(", at column %d of the expression", e.Column)
 	}
+	d.problem(offset, "%s: %s%s%s", path[len(path)-1], e.Msg, column, remedy(e))
+}
+
+// remedy returns the end of a message about an expression.
+func remedy(e *filter.Error) string {
 	hint := ""
 	if e.Hint != "" {
 		hint = "; " + e.Hint
@@ -174,5 +179,26 @@ func (d *document) expression(path []string, e *filter.Error) {
 	if e.Name != "" && (e.Hint == "" || nearest(e.Name, filter.Fields()) != "") {
 		hint += suggest(e.Name, filter.Fields(), "fields")
 	}
-	d.problem(offset, "%s: %s%s%s", path[len(path)-1], e.Msg, column, hint)
+	return hint
+}
+
+// ExpressionErrors tells what is wrong with an expression that stands by
+// itself, as it would be told of one in a file. Other errors than those of
+// package filter it returns as they are.
+func ExpressionErrors(text string, err error) error {
+	var errs filter.Errors
+	var one *filter.Error
+	switch {
+	case errors.As(err, &errs):
+	case errors.As(err, &one):
+		errs = filter.Errors{one}
+	default:
+		return err
+	}
+	alone := newSource("expression", text)
+	var problems Errors
+	for _, e := range errs {
+		problems = append(problems, alone.problemAt(e.Offset, "%s%s", e.Msg, remedy(e)))
+	}
+	return problems
 }

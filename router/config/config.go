@@ -25,6 +25,7 @@
 //	[sources.NAME], [sinks.NAME] a part; its type says which keys it has
 //	[routes.NAME]                from, to, when, set, max_work, loop_guard, see below
 //	[router]                     see RouterSettings
+//	[[tests]]                    what the routes are to do, see Test
 //
 // A route takes messages from the sources in `from` to the sinks in `to`, both
 // lists of names. `when` is an expression that decides which messages it takes;
@@ -78,6 +79,7 @@ type Config struct {
 	Sinks       map[string]Sink
 	Routes      []router.Route // in the order of the file
 	Router      RouterSettings
+	Tests       []Test    // in the order of the file
 	Warnings    []Problem // what works but is hardly meant
 
 	root map[string]any // the file, for Compare
@@ -156,8 +158,9 @@ func (l *loader) load(kinds Kinds) {
 	l.sinks = parts(l, "sinks", kinds.Sinks, l.config.Sinks)
 	l.folders()
 	routes := l.routes()
+	l.tests()
 	l.unused(routes)
 	l.loops(routes)
 }
 
-var tables = []string{"hub", "connections", "sources", "sinks", "routes", "router"}
+var tables = []string{"hub", "connections", "sources", "sinks", "routes", "router", "tests"}

@@ -33,6 +33,10 @@ const internalHub = "internal"
 // as far as addresses tell.
 func (c *Connection) Hub() string { return c.hub }
 
+// IsOwnHub tells whether the connection is to the hub of this file, with or
+// without a socket.
+func (c *Connection) IsOwnHub() bool { return c.hub == internalHub }
+
 func (l *loader) connections() {
 	table := l.table(l.root, "connections")
 	for _, name := range sortedKeys(table) {

@@ -2,9 +2,11 @@ package config
 
 import (
 	"encoding"
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/BurntSushi/toml"
@@ -14,8 +16,9 @@ import (
 // notes every key that it does not know and every value of a wrong type. Into
 // points to the struct; handled are further keys, which others read.
 //
-// Fields may be strings, booleans, whole numbers, encoding.TextUnmarshalers,
-// structs, and slices and maps of these.
+// Fields may be strings, booleans, whole numbers, times,
+// encoding.TextUnmarshalers, structs, pointers to these, which stay nil when the
+// key is not there, and slices and maps of all of them.
 func (d *document) decode(table map[string]any, path []string, into any, handled ...string) {
 	rv := reflect.ValueOf(into).Elem()
 	fields := map[string]reflect.Value{}
@@ -47,14 +50,24 @@ func (d *document) decodeValue(v any, path []string, offset int, into reflect.Va
 		d.problem(offset, "%s must be %s, not %s", key, wanted(into.Type()), describe(v))
 	}
 	if text, ok := into.Addr().Interface().(encoding.TextUnmarshaler); ok {
-		if s, ok := v.(string); !ok {
+		if t, ok := v.(time.Time); ok && into.Type() == reflect.TypeOf(t) {
+			into.Set(reflect.ValueOf(t))
+		} else if s, ok := v.(string); !ok {
 			wrong()
-		} else if err := text.UnmarshalText([]byte(s)); err != nil {
+		} else if err := text.UnmarshalText([]byte(s)); errors.As(err, new(*time.ParseError)) {
+			wrong()
+		} else if err != nil {
 			d.problem(offset, "%s: %v", key, err)
 		}
 		return
 	}
 	switch into.Kind() {
+	case reflect.Pointer:
+		value := reflect.New(into.Type().Elem())
+		before := len(d.problems)
+		if d.decodeValue(v, path, offset, value.Elem()); len(d.problems) == before {
+			into.Set(value)
+		}
 	case reflect.String, reflect.Bool:
 		if rv := reflect.ValueOf(v); rv.Kind() == into.Kind() {
 			into.Set(rv.Convert(into.Type()))
@@ -82,7 +95,11 @@ func (d *document) decodeValue(v any, path []string, offset int, into reflect.Va
 			if i < len(items) {
 				at = items[i]
 			}
-			d.decodeValue(list.Index(i).Interface(), path, at, into.Index(i))
+			value, of := list.Index(i).Interface(), path
+			if _, isTable := value.(map[string]any); isTable {
+				of = item(path, i)
+			}
+			d.decodeValue(value, of, at, into.Index(i))
 		}
 	case reflect.Map:
 		table, ok := v.(map[string]any)
@@ -110,14 +127,24 @@ func (d *document) decodeValue(v any, path []string, offset int, into reflect.Va
 	}
 }
 
-// header returns how a table is named in messages.
-func header(path []string) string { return "[" + toml.Key(path).String() + "]" }
+// header returns how a table is named in messages, as the text has it: without
+// the numbers of items.
+func header(path []string) string {
+	written := slices.DeleteFunc(slices.Clone(path), func(part string) bool { return strings.HasPrefix(part, itemMark) })
+	name := "[" + toml.Key(written).String() + "]"
+	if strings.HasPrefix(path[len(path)-1], itemMark) {
+		name = "[" + name + "]"
+	}
+	return name
+}
 
 // wanted describes what a field takes.
 func wanted(t reflect.Type) string {
 	switch t {
 	case reflect.TypeFor[Duration]():
 		return `a duration with its unit in quotes, such as "5s"`
+	case reflect.TypeFor[time.Time]():
+		return "a time, such as 2026-05-04T03:02:01Z"
 	case reflect.TypeFor[Size]():
 		return `a size with its unit in quotes, such as "10MiB"`
 	}
@@ -127,6 +154,9 @@ func wanted(t reflect.Type) string {
 	case reflect.Int, reflect.Int32, reflect.Int64:
 		return "a whole number"
 	case reflect.Slice:
+		if t.Elem().Kind() == reflect.Struct {
+			return "a list of tables, such as [{ … }, { … }]"
+		}
 		return "a list in brackets, such as [\"a\", \"b\"]"
 	case reflect.Map, reflect.Struct:
 		return "a table"

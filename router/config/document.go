@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/BurntSushi/toml"
@@ -18,6 +20,7 @@ type document struct {
 	problems []Problem
 	warnings []Problem
 	unread   map[string]bool // keys whose value is of a wrong type, likewise
+	headers  map[string]int  // how many [[headers]] each array of tables has had so far, likewise
 }
 
 // place tells, in offsets, where a key and its value stand in the text.
@@ -33,7 +36,7 @@ type place struct {
 func parseDocument(path string, text []byte) (*document, error) {
 	d := &document{
 		source: newSource(path, strings.TrimPrefix(string(text), bom)),
-		places: map[string]place{}, unread: map[string]bool{},
+		places: map[string]place{}, unread: map[string]bool{}, headers: map[string]int{},
 	}
 	meta, err := decodeTOML(d.text, &d.root)
 	if err != nil {
@@ -58,25 +61,68 @@ func parseDocument(path string, text []byte) (*document, error) {
 // locate notes where a key stands. The last of its parts are those that stand
 // in the text; those before are of the table around it.
 func (d *document) locate(key toml.Key, m mention) {
-	for i, offset := range m.parts {
-		prefix := key[:len(key)-len(m.parts)+i+1]
-		_, known := d.places[prefix.String()]
-		last := i == len(m.parts)-1
+	before := len(key) - len(m.parts)
+	var path toml.Key // with the items of arrays, which the decoder leaves out
+	for i, part := range key {
+		offset := m.parts[max(i-before, 0)]
+		path = append(d.intoItem(path, offset), part)
+		if i < before {
+			continue
+		}
+		name := path.String()
+		_, known := d.places[name]
+		last := i == len(key)-1
 		switch {
 		case last && m.value < 0:
-			d.places[prefix.String()] = place{start: m.start, name: offset, value: offset}
+			here := place{start: m.start, name: offset, value: offset}
+			if !strings.HasPrefix(d.text[m.start:], "[[") {
+				d.places[name] = here
+				break
+			}
+			if !known {
+				d.places[name] = here
+			}
+			d.places[item(path, d.headers[name]).String()] = here
+			d.headers[name]++
 		case last && !known:
-			d.places[prefix.String()] = place{start: offset, name: offset, value: m.value, items: m.items}
+			d.places[name] = place{start: offset, name: offset, value: m.value, items: m.items}
+			for i, at := range m.items {
+				if d.text[at] == '{' {
+					d.places[item(path, i).String()] = place{start: at, name: at, value: at}
+				}
+			}
 		case !known:
-			d.places[prefix.String()] = place{start: offset, name: offset, value: offset}
+			d.places[name] = place{start: offset, name: offset, value: offset}
 		case last && d.text[m.value] != '{':
 			// The decoder leaves out what is set to a value after it has been
 			// a table: a.b = 1, a = 2.
-			if _, isTable := d.valueAt(prefix).(map[string]any); isTable {
-				d.problem(offset, "%s", secondTime(prefix.String()))
+			if _, isTable := d.valueAt(path).(map[string]any); isTable {
+				d.problem(offset, "%s", secondTime(key[:i+1].String()))
 			}
 		}
 	}
+}
+
+// intoItem adds to the path of an array the item that holds what stands at an
+// offset, and nothing to another path.
+func (d *document) intoItem(path toml.Key, offset int) toml.Key {
+	name := path.String()
+	if n := d.headers[name]; n > 0 {
+		return item(path, n-1)
+	}
+	if items := d.places[name].items; len(items) > 0 {
+		n, _ := slices.BinarySearch(items, offset+1) // items that start at offset or before
+		return item(path, max(n-1, 0))
+	}
+	return path
+}
+
+// itemMark begins the part of a path that stands for an item of an array; the
+// number of the item follows, from 0.
+const itemMark = "#"
+
+func item(path []string, n int) toml.Key {
+	return append(slices.Clone(path), itemMark+strconv.Itoa(n))
 }
 
 // bom is what some editors put before a text in UTF-8.
@@ -162,8 +208,20 @@ func (d *document) inside(value int, s string, n int) (offset int, ok bool) {
 func (d *document) valueAt(path []string) any {
 	var v any = d.root
 	for _, key := range path {
-		table, _ := v.(map[string]any)
-		v = table[key]
+		switch in := v.(type) {
+		case map[string]any:
+			v = in[key]
+		case []any, []map[string]any:
+			list := reflect.ValueOf(in)
+			v = nil
+			if number, ok := strings.CutPrefix(key, itemMark); ok {
+				if n, err := strconv.Atoi(number); err == nil && 0 <= n && n < list.Len() {
+					v = list.Index(n).Interface()
+				}
+			}
+		default:
+			v = nil
+		}
 	}
 	return v
 }

@@ -1,6 +1,10 @@
 package config
 
-import "imbrouter/router"
+import (
+	"context"
+
+	"imbrouter/router"
+)
 
 // Kinds lists the types of sources and sinks that a configuration may name. A
 // value makes the configuration of one part with its defaults filled in.
@@ -33,6 +37,50 @@ type Part interface {
 	// Traffic tells what flows in or out, for the search for loops. It is
 	// called after Check.
 	Traffic() Traffic
+}
+
+// Selector is implemented by a source that reads files and leaves some alone,
+// for commands that explain.
+type Selector interface {
+	// Select returns nil for a file that is read, or why it is not. The path has
+	// "/" and is relative to the folder. It is called after Check.
+	Select(path string) error
+}
+
+// Targeter is implemented by a sink that can tell where a message would go
+// without sending it, for commands that explain. Errors are those that the sink
+// itself would return. Both methods are called after Check.
+type Targeter interface {
+	SignalTarget(router.Signal) (Target, error)
+	StreamTarget(router.StreamInfo) (Target, error)
+}
+
+// Target is where a sink puts a message. Nothing in it stands for a sink that
+// only looks on.
+type Target struct {
+	// Federation and Event make the name on a hub. Event is "" for none.
+	Federation, Event string
+	// File is the path, with "/", in the sink's folder, as long as no other
+	// file has it; "" for none.
+	File string
+}
+
+// FullName returns the event's name on a hub.
+func (t Target) FullName() string { return router.FullName(t.Federation, t.Event) }
+
+// Examiner is implemented by a part that can try out what it will need of this
+// machine, for the command doctor. It works with files of its own whose names
+// begin with a dot, leaves none behind, and takes no lock, so that it does not
+// disturb a router that runs on the same folder. It is called after Check, and
+// ends soon when ctx does.
+type Examiner interface {
+	Examine(ctx context.Context) []Finding
+}
+
+// Finding is something that was tried out.
+type Finding struct {
+	What string // such as "files can be made and are durable"
+	Err  error  // nil when it is so; else why not, and what to do about it
 }
 
 // Traffic tells which messages a source takes in, or a sink gives out.

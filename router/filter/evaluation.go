@@ -65,6 +65,7 @@ type value struct {
 	text   string // may live in the message's buffer
 	data   []byte // may live in the message's buffer
 	number int64
+	any    any // may live in the message's buffer
 }
 
 // value runs an expression on the message that is filled in, and checks the
@@ -97,6 +98,8 @@ func (ev *evaluation) value(e *expression) (value, error) {
 // convert makes a value of what an expression gave.
 func (w want) convert(out any) (v value, ok bool) {
 	switch w {
+	case wantAny:
+		return value{any: out}, true
 	case wantBool:
 		v.flag, ok = out.(bool)
 	case wantString:

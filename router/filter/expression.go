@@ -22,10 +22,11 @@ const (
 	wantString
 	wantBytes // or a string
 	wantInt
+	wantAny
 )
 
 func (w want) String() string {
-	return [...]string{"true or false", "a string", "bytes or a string", "a whole number"}[w]
+	return [...]string{"true or false", "a string", "bytes or a string", "a whole number", "a value"}[w]
 }
 
 var (
@@ -36,6 +37,8 @@ var (
 // takes tells whether a value of type t is what is wanted.
 func (w want) takes(t reflect.Type) bool {
 	switch w {
+	case wantAny:
+		return true
 	case wantBool:
 		return t.Kind() == reflect.Bool
 	case wantString:

@@ -130,5 +130,5 @@ func absentArgument(function string) string {
 
 // absentResult returns what serves as a result in the place of nil.
 func (w want) absentResult() string {
-	return [...]string{"false", `""`, `""`, "0"}[w]
+	return [...]string{"false", `""`, `""`, "0", "nil"}[w]
 }

@@ -1,6 +1,7 @@
 package dir
 
 import (
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -116,6 +117,34 @@ func (c *Config) Traffic() config.Traffic {
 func (c *Config) received() retention.Limits {
 	return retention.Limits{MaxAge: time.Duration(c.ReceivedMaxAge), MaxSize: int64(c.ReceivedMaxSize)}
 }
+
+// SignalTarget implements config.Targeter.
+func (c *Config) SignalTarget(router.Signal) (t config.Target, err error) { return t, streamsOnly{} }
+
+// StreamTarget implements config.Targeter.
+func (c *Config) StreamTarget(info router.StreamInfo) (config.Target, error) {
+	name, err := c.fileName(info)
+	return config.Target{File: SafeName(name, c.Flatten)}, err
+}
+
+// fileName returns what the filename expression makes of a stream, or why it is
+// refused.
+func (c *Config) fileName(info router.StreamInfo) (string, error) {
+	name, err := c.name.Of(info)
+	switch {
+	case err != nil:
+		return "", router.Permanent(fmt.Errorf("filename: %w", err))
+	case info.Size > int64(c.MaxSize):
+		return "", tooLarge(c.MaxSize)
+	}
+	return name, nil
+}
+
+// streamsOnly is router.ErrNotTaken for a signal.
+type streamsOnly struct{}
+
+func (streamsOnly) Error() string        { return "a folder takes files and streams only" }
+func (streamsOnly) Is(target error) bool { return target == router.ErrNotTaken }
 
 // Build implements config.Sink.
 func (c *Config) Build(env router.Env) (router.Sink, error) {

@@ -2,6 +2,7 @@ package dir
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -103,5 +104,48 @@ func TestConfigErrors(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%q: error %v does not tell %s", test.table, err, test.want)
 		}
+	}
+}
+
+// What the sink tells beforehand is what it does.
+func TestTargetIsWhereAStreamLands(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "in")
+	cfg, err := parse(t.TempDir(), "path = '"+path+"'\nfilename = 'event + \"/\" + stream'\nmax_size = \"10B\"")
+	if err != nil {
+		t.Fatal(err)
+	}
+	part := cfg.Sinks["inbox"].(*Config)
+	info := router.StreamInfo{Event: "files", Name: "../a", Size: 1}
+	target, err := part.StreamTarget(info)
+	if err != nil || target != (config.Target{File: "files/%2E%2E/a"}) {
+		t.Fatalf("%v, %v", target, err)
+	}
+	built, err := part.Build(router.Env{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := built.(router.Opener).Open(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	defer built.(router.Opener).Close()
+	w, err := built.Stream(context.Background(), info)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Commit(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Lstat(filepath.Join(path, filepath.FromSlash(target.File))); err != nil {
+		t.Error(err)
+	}
+
+	info.Size = 11
+	_, beforehand := part.StreamTarget(info)
+	_, then := built.Stream(context.Background(), info)
+	if !errors.Is(beforehand, router.ErrPermanent) || beforehand.Error() != then.Error() {
+		t.Errorf("too large: %v, then %v", beforehand, then)
+	}
+	if _, err := part.SignalTarget(router.Signal{}); !errors.Is(err, router.ErrNotTaken) {
+		t.Errorf("a signal: %v", err)
 	}
 }

@@ -121,12 +121,9 @@ func (s *sink) Passage() *router.Passage { return s.config.name.Passage() }
 
 // Stream implements router.Sink.
 func (s *sink) Stream(_ context.Context, info router.StreamInfo) (router.StreamWriter, error) {
-	name, err := s.config.name.Of(info)
+	name, err := s.config.fileName(info)
 	if err != nil {
-		return nil, router.Permanent(fmt.Errorf("filename: %w", err))
-	}
-	if largest := s.config.MaxSize; info.Size > int64(largest) {
-		return nil, tooLarge(largest)
+		return nil, err
 	}
 	w := &stream{sink: s, info: info, name: name, begun: time.Now(), delivery: router.Delivery{Outcome: journal.Received}}
 	w.mu.Lock()

@@ -1,6 +1,8 @@
 package imb
 
 import (
+	"errors"
+
 	"imbrouter/imb/wire"
 	"imbrouter/router"
 	"imbrouter/router/config"
@@ -32,7 +34,8 @@ type Config struct {
 	// compute them. From 1 to 1000000, default 10000.
 	MaxEvents int `toml:"max_events"`
 
-	full string // Event with the connection's federation; "" without Event
+	federation string // of the connection
+	full       string // Event with the connection's federation; "" without Event
 }
 
 // NewConfig returns a Config with the defaults.
@@ -45,6 +48,7 @@ func NewConfig() *Config {
 // Check implements config.Part.
 func (c *Config) Check(check *config.Check) {
 	c.Connection = check.Connection(c.Connection)
+	c.federation = check.Federation(c.Connection)
 	if c.Event != "" {
 		c.full = check.EventName("event", c.Connection, c.Event)
 	}
@@ -61,6 +65,31 @@ func (c *Config) Traffic() config.Traffic {
 		t.Events = []string{c.full}
 	}
 	return t
+}
+
+// SignalTarget implements config.Targeter.
+func (c *Config) SignalTarget(m router.Signal) (config.Target, error) {
+	return c.target(m.Federation, m.Event, m.Redirected)
+}
+
+// StreamTarget implements config.Targeter.
+func (c *Config) StreamTarget(info router.StreamInfo) (config.Target, error) {
+	return c.target(info.Federation, info.Event, info.Redirected)
+}
+
+// target returns where a message with that event name goes.
+func (c *Config) target(federation, event string, redirected bool) (t config.Target, err error) {
+	t = config.Target{Federation: c.federation, Event: event}
+	if redirected {
+		t.Federation = federation
+	}
+	if c.Event != "" {
+		t.Event = c.Event
+	}
+	if t.Event == "" {
+		return t, router.Permanent(errors.New("the message has no event name: give the sink an `event`, or the route a `set.event`"))
+	}
+	return t, nil
 }
 
 // Build implements config.Sink.

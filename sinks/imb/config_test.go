@@ -1,11 +1,13 @@
 package imb_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"imbrouter/router"
 	"imbrouter/router/config"
 	sink "imbrouter/sinks/imb"
 	source "imbrouter/sources/imb"
@@ -64,3 +66,44 @@ func TestConfigErrors(t *testing.T) {
 
 // longName has, with a federation, two bytes less than a name may have.
 var longName = strings.Repeat("l", 1018)
+
+// What the sink tells beforehand is under which name it publishes.
+func TestTarget(t *testing.T) {
+	for table, tests := range map[string][]struct {
+		federation, event string
+		redirected        bool
+		want              string // "" for an error
+	}{
+		"": {
+			{"far", "alarms", false, "demo.alarms"},
+			{"far", "alarms", true, "far.alarms"},
+			{"", "alarms", true, "alarms"},
+			{"far", "", false, ""},
+		},
+		`event = "files"`: {
+			{"far", "alarms", false, "demo.files"},
+			{"far", "", true, "far.files"},
+		},
+	} {
+		cfg, err := parse(table)
+		if err != nil {
+			t.Fatal(err)
+		}
+		part := cfg.Sinks["hub"].(config.Targeter)
+		for _, test := range tests {
+			signal := router.Signal{Federation: test.federation, Event: test.event, Redirected: test.redirected}
+			stream := router.StreamInfo{Federation: test.federation, Event: test.event, Redirected: test.redirected}
+			a, errA := part.SignalTarget(signal)
+			b, errB := part.StreamTarget(stream)
+			if test.want == "" {
+				if !errors.Is(errA, router.ErrPermanent) || !errors.Is(errB, router.ErrPermanent) {
+					t.Errorf("%q, %+v: %v, %v", table, test, errA, errB)
+				}
+				continue
+			}
+			if a != b || a.FullName() != test.want || errA != nil || errB != nil {
+				t.Errorf("%q, %+v: %v, %v, %v, %v", table, test, a, b, errA, errB)
+			}
+		}
+	}
+}

@@ -117,27 +117,17 @@ func (s *sink) line(relayed bool) (*line, *relay, error) {
 	}
 }
 
-// destination returns where a message with that event name goes.
-func (s *sink) destination(l *line, federation, event string, redirected bool) (*imb.Event, error) {
-	if !redirected {
-		federation = s.connection.Options.Federation
-	}
-	if s.config.Event != "" {
-		event = s.config.Event
-	}
-	if event == "" {
-		return nil, router.Permanent(errors.New("the message has no event name: give the sink an `event`, or the route a `set.event`"))
-	}
-	return l.event(router.FullName(federation, event))
-}
-
 // Signal implements router.Sink.
 func (s *sink) Signal(ctx context.Context, m router.Signal) error {
+	target, err := s.config.SignalTarget(m)
+	if err != nil {
+		return err
+	}
 	l, relay, err := s.line(m.Relayed)
 	if err != nil {
 		return err
 	}
-	e, err := s.destination(l, m.Federation, m.Event, m.Redirected)
+	e, err := l.event(target.FullName())
 	if err != nil {
 		return err
 	}
@@ -158,11 +148,15 @@ func (s *sink) Signal(ctx context.Context, m router.Signal) error {
 
 // Stream implements router.Sink.
 func (s *sink) Stream(ctx context.Context, info router.StreamInfo) (router.StreamWriter, error) {
+	target, err := s.config.StreamTarget(info)
+	if err != nil {
+		return nil, err
+	}
 	l, relay, err := s.line(info.Relayed)
 	if err != nil {
 		return nil, err
 	}
-	e, err := s.destination(l, info.Federation, info.Event, info.Redirected)
+	e, err := l.event(target.FullName())
 	if err != nil {
 		return nil, err
 	}

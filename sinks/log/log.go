@@ -38,6 +38,12 @@ func (c *Config) Check(check *config.Check) {
 // Traffic implements config.Part: nothing flows on.
 func (c *Config) Traffic() config.Traffic { return config.Traffic{} }
 
+// SignalTarget implements config.Targeter: the sink only looks on.
+func (c *Config) SignalTarget(router.Signal) (t config.Target, err error) { return t, nil }
+
+// StreamTarget implements config.Targeter, likewise.
+func (c *Config) StreamTarget(router.StreamInfo) (t config.Target, err error) { return t, nil }
+
 // Build implements config.Sink.
 func (c *Config) Build(env router.Env) (router.Sink, error) {
 	return &sink{log: env.Log, level: c.level}, nil

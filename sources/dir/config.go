@@ -1,6 +1,9 @@
 package dir
 
 import (
+	"errors"
+	"fmt"
+	"io/fs"
 	"path"
 	"path/filepath"
 	"time"
@@ -154,6 +157,23 @@ func (c *Config) reads(below string) bool {
 		}
 	}
 	return true
+}
+
+// Select implements config.Selector.
+func (c *Config) Select(file string) error {
+	switch {
+	case !fs.ValidPath(file) || file == ".":
+		return fmt.Errorf("%q is no path in the folder", file)
+	case !c.reads(path.Dir(file)):
+		return fmt.Errorf("the folder %q is left out, see exclude and recursive", path.Dir(file))
+	case hidden(file):
+		return errors.New("a name that begins with a dot is left alone")
+	case matches(c.Exclude, file):
+		return errors.New("a pattern of exclude matches")
+	case !matches(c.Include, file):
+		return errors.New("no pattern of include matches")
+	}
+	return nil
 }
 
 func (c *Config) selection() selection {
