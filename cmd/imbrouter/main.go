@@ -122,6 +122,8 @@ needed on a laptop.`,
 	}
 	root.SetFlagErrorFunc(usage)
 	root.AddCommand(
+		initCommand(), testCommand(), evalCommand(), explainCommand(), graphCommand(), doctorCommand(),
+		completionCommand(), manCommand(),
 		runCommand(), validateCommand(), hubCommand(),
 		sendCommand(), signalCommand(), tapCommand(), historyCommand(), deadCommand(), versionCommand(),
 	)

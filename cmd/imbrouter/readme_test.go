@@ -44,13 +44,16 @@ func TestReadmeNamesEveryKey(t *testing.T) {
 	}
 	for title, table := range tables {
 		body := section(title)
-		typ := reflect.TypeOf(table)
-		if typ.Kind() == reflect.Pointer {
-			typ = typ.Elem()
-		}
-		for i := range typ.NumField() {
-			if key := typ.Field(i).Tag.Get("toml"); key != "" && !strings.Contains(body, "| `"+key+"` |") {
+		for _, key := range keys(table) {
+			if !strings.Contains(body, "| `"+key+"` |") {
 				t.Errorf("README's section %s does not have the key %q", title, key)
+			}
+		}
+	}
+	for _, table := range []any{config.Test{}, config.Given{}, config.Expected{}} {
+		for _, key := range keys(table) { // several stand in one row
+			if body := section("`[[tests]]`"); !strings.Contains(body, "`"+key+"`") {
+				t.Errorf("README's section [[tests]] does not have the key %q", key)
 			}
 		}
 	}
@@ -58,6 +61,32 @@ func TestReadmeNamesEveryKey(t *testing.T) {
 	for _, field := range filter.Fields() {
 		if !strings.Contains(body, "`"+field+"`") {
 			t.Errorf("README does not have the field %q", field)
+		}
+	}
+}
+
+// keys returns the keys of a table that a struct, or a pointer to one, stands for.
+func keys(table any) (all []string) {
+	typ := reflect.TypeOf(table)
+	if typ.Kind() == reflect.Pointer {
+		typ = typ.Elem()
+	}
+	for _, field := range reflect.VisibleFields(typ) {
+		if key := field.Tag.Get("toml"); key != "" {
+			all = append(all, key)
+		}
+	}
+	return all
+}
+
+func TestReadmeNamesEveryCommand(t *testing.T) {
+	text, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, cmd := range rootCommand().Commands() {
+		if row := "| `imbrouter " + cmd.Name(); !strings.Contains(string(text), row) {
+			t.Errorf("README's table of commands does not have %q", cmd.Name())
 		}
 	}
 }

@@ -42,6 +42,8 @@ func TestMain(m *testing.M) {
 //	replace FILE OLD NEW        replace each OLD in a file, which must hold it
 //	random FILE SIZE            write a file of SIZE bytes that look random
 //	same FILE FILE              compare files of any content
+//	examples COMMAND            run each line of the examples in a command's help
+//	                            with sh, which must succeed
 //	pyimb ADDRESS               play the Python client's recorded bytes to a
 //	                            hub and compare its answer with the recording
 func TestScripts(t *testing.T) {
@@ -59,6 +61,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"launch": launch, "terminate": terminate, "hangup": hangup, "await": await, "awaitfile": awaitFile,
 			"replace": replace, "random": random, "same": same, "pyimb": pyimb,
+			"examples": examplesOfHelp,
 		},
 	})
 }
@@ -196,6 +199,18 @@ func same(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	if !bytes.Equal(a, b) {
 		ts.Fatalf("%s (%d bytes) and %s (%d bytes) differ", args[0], len(a), args[1], len(b))
+	}
+}
+
+func examplesOfHelp(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, neg, len(args) == 1, "examples COMMAND")
+	cmd, _, err := rootCommand().Find(args)
+	ts.Check(err)
+	if cmd.Example == "" {
+		ts.Fatalf("the help of %s has no example", args[0])
+	}
+	for line := range strings.Lines(cmd.Example) {
+		ts.Check(ts.Exec("sh", "-c", line))
 	}
 }
 
