@@ -313,6 +313,7 @@ func TestRelayDoesNotWaitForItsGroup(t *testing.T) {
 		}
 		drained := drain(in, noPause)
 		<-filled
+		synctest.Wait() // the hub has passed on the last one as well
 		h.Close()
 		if n, err := received(); n != 4*streams {
 			t.Errorf("another one got %d events, %v; want %d", n, err, 4*streams)
