@@ -64,6 +64,13 @@
 // feels it; and when no handler has returned for [Options].BlockTimeout, what
 // waits is dropped, and [Options].OnDrop told.
 //
+// # Timers
+//
+// A hub can keep the time of several programs in step: [Event.Timer] names a
+// timer on an event, [Timer.Create] makes the hub have it, and
+// [Event.HandleTicks] gets its ticks, here or in any other client that
+// subscribes the event.
+//
 // # Coming from pyimb
 //
 // Every function of the Python client has its counterpart:

@@ -30,6 +30,8 @@ var (
 	// ErrQueueFull says that the hub takes nothing and that too many
 	// subscriptions or publications wait to be told to it; try again later.
 	ErrQueueFull = errors.New("send queue is full")
+	// ErrTimer says that no hub can have a timer such as was asked for.
+	ErrTimer = errors.New("not a possible timer")
 
 	// ErrNoAnswer says that the hub passed over a request.
 	ErrNoAnswer = errors.New("the hub does not answer this request")

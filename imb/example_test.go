@@ -2,10 +2,12 @@ package imb_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log"
 	"os"
 	"strings"
+	"time"
 
 	"imbrouter/imb"
 	"imbrouter/imb/hub"
@@ -203,4 +205,51 @@ func ExampleClient_WatchVariables() {
 	}
 	fmt.Println(<-told)
 	// Output: weather = rain
+}
+
+// A timer in simulation time: each tick waits until the model has acknowledged
+// the one before, and the model says when it wants the next one.
+func ExampleTimer() {
+	h := hub.New(hub.Options{})
+	defer h.Close()
+	ctx := context.Background()
+	client, err := imb.Connect(ctx, imb.Options{Dial: h.Dial, Federation: "demo"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer client.Close(ctx)
+
+	event := client.Event("clock")
+	clock := event.Timer("simulation")
+	ended := make(chan struct{})
+	event.HandleTicks(func(t imb.Tick) {
+		fmt.Println(t.Number, t.Time.Format(time.DateTime))
+		if t.Number >= 90 {
+			close(ended)
+			return
+		}
+		if err := clock.Acknowledge(ctx, "model", 30); err != nil {
+			log.Fatal(err)
+		}
+	})
+	if err := event.Subscribe(); err != nil {
+		log.Fatal(err)
+	}
+	err = errors.Join(
+		clock.Create(ctx, imb.TimerOptions{
+			Start:      time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC),
+			Resolution: time.Minute, Simulated: true,
+		}),
+		clock.AddAcknowledger(ctx, "model"),
+		clock.Start(ctx),
+	)
+	if err != nil {
+		log.Fatal(err)
+	}
+	<-ended
+	// Output:
+	// 0 2030-01-01 00:00:00
+	// 30 2030-01-01 00:30:00
+	// 60 2030-01-01 01:00:00
+	// 90 2030-01-01 01:30:00
 }

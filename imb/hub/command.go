@@ -48,7 +48,9 @@ func (c *conn) command(f wire.Frame) error {
 		if !h.o.AllowControl {
 			c.note(refusedControl, 1)
 		} // else: every queue is being written out as fast as its client reads
-	case wire.CmdCreateTimer, wire.CmdConnectToGateway, wire.CmdSetMonitor:
+	case wire.CmdCreateTimer:
+		return obey(c, f, wire.ParseCreateTimer, func(t wire.CreateTimer) { h.createTimer(c, t) })
+	case wire.CmdConnectToGateway, wire.CmdSetMonitor:
 		c.note(unsupported, 1, "command", f.Command)
 	}
 	return nil // the others change nothing here
@@ -128,6 +130,9 @@ func (h *Hub) tellEventNames(c *conn, r wire.EventNamesRequest) {
 		}
 		if r.Bits&wire.EventNamesSubscribers != 0 {
 			n.Subscribers = int32(len(*e.subscribers.Load()))
+		}
+		if r.Bits&wire.EventNamesTimers != 0 {
+			n.Timers = int32(h.timers.of(e))
 		}
 		names = append(names, n)
 	}

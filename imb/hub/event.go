@@ -31,6 +31,8 @@ type event struct {
 
 	streams sync.Mutex        // nothing else is locked under it
 	running map[int32]*stream // by stream id; guarded by streams
+
+	timers map[string]*timer // by name; guarded by Hub.timers
 }
 
 // noTarget is the target of a link without a subscription, and the client id

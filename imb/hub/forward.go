@@ -36,6 +36,9 @@ func (c *conn) event(f wire.Frame) error {
 	if kind.IsStream() {
 		return c.streamPart(l, kind, f)
 	}
+	if kind.IsTimer() {
+		return c.timerEvent(l, kind, f)
+	}
 	if kind == wire.LogWriteLn {
 		c.signLog(f.Payload[wire.EventHeaderSize:])
 	}
@@ -60,8 +63,8 @@ func (c *conn) extend(next run, f wire.Frame) error {
 	return err
 }
 
-// forward hands the run to every subscriber, and waits for those whose queues
-// are full. The error is the cause of the connection's end.
+// forward hands the run to every subscriber, see deliver. The error is the
+// cause of the connection's end.
 func (c *conn) forward() error {
 	r := c.run
 	if r.frames == 0 {
@@ -74,12 +77,18 @@ func (c *conn) forward() error {
 	if group := c.groupOf(&r); group != nil {
 		subscribers = group.without(subscribers)
 	}
+	return c.hub.deliver(c.ctx, &r, subscribers)
+}
+
+// deliver hands the run to subscribers, and waits for those whose queues are
+// full. The error is the cause of ctx's end.
+func (h *Hub) deliver(ctx context.Context, r *run, subscribers []*link) error {
 	receivers := uint64(0)
 	for _, to := range subscribers {
-		buf, err := to.conn.queue.Lock(c.ctx)
+		buf, err := to.conn.queue.Lock(ctx)
 		if err != nil {
-			if c.ctx.Err() != nil {
-				return context.Cause(c.ctx)
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
 			}
 			continue // that connection is ending
 		}
@@ -93,8 +102,8 @@ func (c *conn) forward() error {
 		}
 		to.conn.queue.Unlock(buf)
 	}
-	c.hub.count.framesOut.Add(receivers * r.frames)
-	c.hub.count.bytesOut.Add(receivers * uint64(len(r.raw)))
+	h.count.framesOut.Add(receivers * r.frames)
+	h.count.bytesOut.Add(receivers * uint64(len(r.raw)))
 	return nil
 }
 

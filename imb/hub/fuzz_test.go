@@ -39,6 +39,21 @@ func FuzzConnection(f *testing.F) {
 		wire.AppendInt32Frame(nil, wire.CmdEndClientSession, 0x10000002),
 		wire.AppendFrame(nil, wire.CmdEndSession, nil),
 	))
+	timer := func(kind wire.Kind, data []byte) []byte {
+		return wire.AppendEvent(nil, wire.Event{ID: 1, Kind: kind, Data: data})
+	}
+	f.Add(slices.Concat(
+		wire.AppendSubscribe(nil, wire.EventRef{ID: 1, Name: "a"}),
+		wire.AppendCreateTimer(nil, wire.CreateTimer{EventID: 1, Name: "t", ResolutionMS: 1, RepeatCount: 3}),
+		timer(wire.TimerAcknowledgedListAdd, acknowledger("c")),
+		timer(wire.TimerStart, name("t")),
+		timer(wire.TimerAcknowledge, acknowledgement("c", 5)),
+		timer(wire.TimerSetSpeed, speed(2)),
+		timer(wire.TimerAcknowledgedListRemove, acknowledger("c")),
+		timer(wire.TimerStop, name("t")),
+		timer(wire.TimerPrepare, name("t")),
+		timer(wire.TimerCancel, name("t")),
+	))
 	f.Fuzz(func(t *testing.T, input []byte) {
 		h := start(t, hub.Options{QueueBytes: 64 << 10})
 		hostile, bystander := dialHub(t, h), dialHub(t, h)
@@ -56,6 +71,6 @@ func FuzzConnection(f *testing.F) {
 		}
 		bystander.close(h)
 		hostile.conn.Close()
-		eventually(t, "all gone", func() bool { s := h.Stats(); return s.Connections == 0 && s.Events == 0 })
+		eventually(t, "all gone", func() bool { s := h.Stats(); return s.Connections == 0 && s.Events == 0 && s.Timers == 0 })
 	})
 }

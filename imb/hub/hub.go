@@ -22,8 +22,8 @@
 // the one that is shown. A subscription that ends in "*" is to all names that
 // begin so. Publishers and subscribers of an event learn when the first of the
 // others comes and when the last one goes. Variables are kept, and a client's
-// own, which begin with its unique client id or handle as eight hexadecimal
-// digits, are removed when it goes.
+// own, which begin with its unique client id as eight hexadecimal digits, are
+// removed when it goes.
 //
 // A stream goes to those who were there for its header, and to nobody else. Its
 // id is its sender's choice, and two senders may choose one. So on each event a
@@ -49,9 +49,46 @@
 // no prefix subscription matches them, no query tells their names, and nobody
 // is told that others publish or subscribe to them.
 //
-// The hub has no timers, gateways, monitoring or UDP discovery: such commands
-// are ignored, as unknown ones are. So are setThrottle and setNoDelay: frames
-// are gathered while a write is under way, and leave at once otherwise.
+// # Timers
+//
+// A client that publishes or subscribes an event can create timers on it, which
+// tick to all who subscribe the event. The clients' documentation says what the
+// commands are for; where it leaves something open, this hub's choice is:
+//
+//   - A timer belongs to the connection that created it. It ends with that
+//     connection, when that neither publishes nor subscribes the event any more,
+//     and when anybody cancels it. Its creator may create it anew; a second one
+//     of its name on the event is refused to others. Names are compared exactly.
+//   - The events by which timers are started, acknowledged and so on go to all
+//     subscribers, as every event does, and then the hub obeys them, whoever
+//     sent them. A tick that is on its way then still arrives.
+//   - A timer does nothing before it is started. The first tick, number 0, comes
+//     at once, and shows the start time. That is the present for a start time of
+//     0, and as far ahead of it as a negative one says; a positive one is shown
+//     as it is, and not waited for.
+//   - Then there is a tick after each resolution divided by the speed, as long as
+//     all on the acknowledge list have acknowledged the one before. A tick that
+//     is late by more than that puts the following ones off: none is made up for.
+//   - At speed 0 a timer runs in simulation time: a tick comes as soon as all have
+//     acknowledged the one before. The tick's number then grows by the least step
+//     that was proposed, in ticks; 0 proposes none. Otherwise it grows by 1. The
+//     clock shows the start time and the number times the resolution.
+//   - Stop pauses, and start goes on from there. Prepare and reInit stop a timer
+//     and put it back to number 0; the speed and the acknowledge list stay.
+//   - A timer that has given the ticks that it was asked for, or whose numbers are
+//     used up, stops until it is prepared.
+//   - Who is put on the acknowledge list counts from the next tick on. A name
+//     leaves it together with the connection that put it there.
+//
+// Ticks come at intervals of at least [Options.MinTickInterval]. A subscriber
+// whose queue is full makes the timer wait.
+//
+// # What it does not do
+//
+// There are no gateways, monitoring or UDP discovery, no status of timers, and
+// no log: such commands are ignored, as unknown ones are. So are setThrottle and
+// setNoDelay: frames are gathered while a write is under way, and leave at once
+// otherwise.
 //
 // # Slow and broken clients
 //
@@ -109,6 +146,11 @@ type Options struct {
 	// 4 MiB.
 	MaxVariables     int
 	MaxVariableBytes int
+	// MaxTimers is how many timers there may be, in all. Default 1000.
+	MaxTimers int
+	// MinTickInterval is the least time between two ticks of one timer, however
+	// fast it is asked to run. Default 1 ms.
+	MinTickInterval time.Duration
 	// AllowControl lets clients end the sessions of others.
 	AllowControl bool
 }
@@ -124,6 +166,8 @@ func (o Options) withDefaults() Options {
 	o.MaxStreams = cmp.Or(o.MaxStreams, 20_000)
 	o.MaxVariables = cmp.Or(o.MaxVariables, 10_000)
 	o.MaxVariableBytes = cmp.Or(o.MaxVariableBytes, 4<<20)
+	o.MaxTimers = cmp.Or(o.MaxTimers, 1000)
+	o.MinTickInterval = cmp.Or(o.MinTickInterval, time.Millisecond)
 	return o
 }
 
@@ -140,6 +184,7 @@ type Hub struct {
 	done    chan struct{}  // closed by Close
 	running sync.WaitGroup // every goroutine of the hub
 	count   counters
+	timers  timers
 
 	mu        sync.Mutex
 	closed    bool
@@ -162,6 +207,7 @@ func New(o Options) *Hub {
 		done:      make(chan struct{}),
 		listeners: make(map[net.Listener]struct{}),
 		conns:     make(map[*conn]struct{}),
+		timers:    timers{least: o.MinTickInterval},
 		registry:  newRegistry(),
 		variables: newVariables(o.MaxVariables, o.MaxVariableBytes),
 	}
@@ -265,6 +311,7 @@ type Stats struct {
 	Events      int // names in use now
 	Variables   int // kept now
 	Queued      int // bytes that wait to be written to clients now
+	Timers      int // there now
 
 	Accepted, Refused   uint64 // connections
 	FramesIn, BytesIn   uint64 // read from clients: frames in good order, all bytes
@@ -292,6 +339,7 @@ func (h *Hub) Stats() Stats {
 		Queued:        queued,
 		Events:        len(h.registry.events),
 		Variables:     len(h.variables.values),
+		Timers:        h.timers.number(),
 		Accepted:      h.accepted,
 		Refused:       h.count.refused.Load(),
 		FramesIn:      h.count.framesIn.Load(),

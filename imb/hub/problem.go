@@ -15,6 +15,7 @@ const (
 	overtakenStream
 	refusedEvent
 	refusedVariable
+	refusedTimer
 	refusedControl
 	truncatedNames
 	unsupported
@@ -30,6 +31,7 @@ var problemTexts = [problemCount]struct{ key, text string }{
 	overtakenStream:  {"overtaken_streams", "client begins a stream under the id of one that another client sends on the event; the rest of that one is dropped"},
 	refusedEvent:     {"refused_events", "client asks for an event that it cannot have; it is refused"},
 	refusedVariable:  {"refused_variables", "client sets a variable for which there is no room; it is refused"},
+	refusedTimer:     {"refused_timers", "client asks of a timer what it cannot have; it is refused"},
 	refusedControl:   {"refused_control", "client tries to control the session of another; it is refused"},
 	truncatedNames:   {"truncated_names", "client asks for more event names than a frame can hold; the rest is left out"},
 	unsupported:      {"unsupported", "client uses a command that this hub does not have; it is ignored"},

@@ -238,6 +238,7 @@ func (h *Hub) settle(l *link) {
 	for _, s := range l.streams {
 		l.conn.endStream(s)
 	}
+	h.timers.leave(l)
 	if l.target == noTarget {
 		h.removeLink(l)
 	}

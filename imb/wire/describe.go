@@ -60,6 +60,18 @@ func Describe(kind Kind, data []byte) string {
 		if name, err := ParseText(data); err == nil {
 			return "timer " + quote(name)
 		}
+	case TimerAcknowledgedListAdd, TimerAcknowledgedListRemove:
+		if t, err := ParseTimerAcknowledger(data); err == nil {
+			return fmt.Sprintf("timer %s client %s", quote(t.Timer), quote(t.Client))
+		}
+	case TimerSetSpeed:
+		if t, err := ParseTimerSpeed(data); err == nil {
+			return fmt.Sprintf("timer %s speed %v", quote(t.Timer), t.Factor)
+		}
+	case TimerAcknowledge:
+		if t, err := ParseTimerAcknowledgement(data); err == nil {
+			return fmt.Sprintf("timer %s client %s step %d", quote(t.Timer), quote(t.Client), t.ProposedTimeStep)
+		}
 	}
 	return fmt.Sprintf("%d bytes", len(data))
 }

@@ -45,6 +45,9 @@ func TestDescribe(t *testing.T) {
 		{wire.StreamBody, "\xE5\xF5\x97\x55abc", "7 bytes"},
 		{wire.TimerTick, "\x01\x00\x00\x00t\x07\x00\x00\x00" + strings.Repeat("\x00", 16), `timer "t" tick 7`},
 		{wire.TimerStart, "\x01\x00\x00\x00t", `timer "t"`},
+		{wire.TimerAcknowledgedListAdd, "\x01\x00\x00\x00t\x01\x00\x00\x00c", `timer "t" client "c"`},
+		{wire.TimerSetSpeed, "\x01\x00\x00\x00t\x00\x00\x00\x00\x00\x00\xE0\x3F", `timer "t" speed 0.5`},
+		{wire.TimerAcknowledge, "\x01\x00\x00\x00c\x01\x00\x00\x00t\x05\x00\x00\x00", `timer "t" client "c" step 5`},
 		{200, "abc", "3 bytes"},
 	}
 	for _, tt := range tests {

@@ -1,5 +1,7 @@
 package wire
 
+import "math"
+
 // Event is the payload of an event command: one occurrence with its data.
 type Event struct {
 	ID    int32 // the sender's own id from a client, the hub's id from a hub
@@ -190,6 +192,10 @@ func ParseTimerSpeed(data []byte) (TimerSpeed, error) {
 	t := TimerSpeed{Timer: d.String(), Factor: d.Float64()}
 	return t, named(TimerSetSpeed, d.End())
 }
+
+// IsTimerSpeed tells whether a timer can run at a speed factor: at 1 it runs in
+// real time, at 0 in simulation time, backwards not at all.
+func IsTimerSpeed(factor float64) bool { return factor >= 0 && !math.IsInf(factor, 1) }
 
 // TimerTickData is the data of a timerTick event.
 type TimerTickData struct {

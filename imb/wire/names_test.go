@@ -98,6 +98,9 @@ func TestKindNames(t *testing.T) {
 		if got, want := tt.kind.IsStream(), tt.number >= 1 && tt.number <= 3; got != want {
 			t.Errorf("%v.IsStream() = %t, want %t", tt.kind, got, want)
 		}
+		if got, want := tt.kind.IsTimer(), tt.number >= 40 && tt.number <= 50; got != want {
+			t.Errorf("%v.IsTimer() = %t, want %t", tt.kind, got, want)
+		}
 	}
 }
 

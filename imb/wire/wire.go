@@ -219,6 +219,10 @@ func ParseKind(text string) (Kind, error) {
 // IsStream tells whether the kind is a part of a stream: header, body or tail.
 func (k Kind) IsStream() bool { return k == StreamHeader || k == StreamBody || k == StreamTail }
 
+// IsTimer tells whether the kind is about a timer: a tick, or what is asked of
+// one.
+func (k Kind) IsTimer() bool { return TimerCancel <= k && k <= TimerStatusRequest }
+
 // Flags is the kindAndFlags field without its low byte. Bits without a name
 // are reserved by the protocol and kept when a message is relayed.
 type Flags uint32

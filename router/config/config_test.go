@@ -65,7 +65,8 @@ func TestLoad(t *testing.T) {
 
 	wantHub := hub.Options{
 		MaxConnections: 10, MaxEvents: 11, QueueBytes: 1 << 20, SlowConsumerTimeout: 1500 * time.Millisecond,
-		MaxStreams: 12, MaxVariables: 13, MaxVariableBytes: 64000, AllowControl: true,
+		MaxStreams: 12, MaxVariables: 13, MaxVariableBytes: 64000,
+		MaxTimers: 14, MinTickInterval: 2 * time.Millisecond, AllowControl: true,
 	}
 	if diff := cmp.Diff(wantHub, cfg.Hub.Options(nil)); diff != "" || cfg.Hub.Listen != ":4000" {
 		t.Errorf("hub (-want +got)\n%s%s", diff, cfg.Hub.Listen)

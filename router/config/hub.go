@@ -26,6 +26,8 @@ type Hub struct {
 	MaxStreams          int      `toml:"max_streams"` // a connection
 	MaxVariables        int      `toml:"max_variables"`
 	MaxVariableBytes    Size     `toml:"max_variable_bytes"`
+	MaxTimers           int      `toml:"max_timers"`
+	MinTickInterval     Duration `toml:"min_tick_interval"` // of a timer
 	// AllowControl lets clients end the sessions of others. Default false.
 	AllowControl bool `toml:"allow_control"`
 }
@@ -35,7 +37,8 @@ func (h *Hub) Options(log *slog.Logger) hub.Options {
 	return hub.Options{
 		Log: log, MaxConnections: h.MaxConnections, MaxEvents: h.MaxEvents, QueueBytes: int(h.Queue),
 		SlowConsumerTimeout: time.Duration(h.SlowConsumerTimeout), MaxStreams: h.MaxStreams,
-		MaxVariables: h.MaxVariables, MaxVariableBytes: int(h.MaxVariableBytes), AllowControl: h.AllowControl,
+		MaxVariables: h.MaxVariables, MaxVariableBytes: int(h.MaxVariableBytes),
+		MaxTimers: h.MaxTimers, MinTickInterval: time.Duration(h.MinTickInterval), AllowControl: h.AllowControl,
 	}
 }
 
@@ -47,6 +50,9 @@ const (
 
 // maxNumber is the largest number of things, each of which takes some memory.
 const maxNumber = 10_000_000
+
+// maxTimers is the largest number of timers, each of which runs by itself.
+const maxTimers = 100_000
 
 func (l *loader) hub() {
 	table := l.table(l.root, "hub")
@@ -68,6 +74,8 @@ func (l *loader) hub() {
 	limit(c, "max_streams", h.MaxStreams, 1, maxNumber)
 	limit(c, "max_variables", h.MaxVariables, 1, maxNumber)
 	limit(c, "max_variable_bytes", h.MaxVariableBytes, 1, MaxQueue)
+	limit(c, "max_timers", h.MaxTimers, 1, maxTimers)
+	limit(c, "min_tick_interval", h.MinTickInterval, Duration(100*time.Microsecond), Duration(time.Hour))
 }
 
 func limit[T cmp.Ordered](c *Check, key string, value, least, most T) {
