@@ -71,6 +71,14 @@
 // [Event.HandleTicks] gets its ticks, here or in any other client that
 // subscribes the event.
 //
+// # Conventions
+//
+// Variables are kept by the hub for all: [Client.SetVariable],
+// [Client.SetPrefixedVariable] for those that are this client's alone, and
+// [Client.WatchVariables]. Models tell in one what they do, see
+// [Client.SetModelStatus] and [Client.WatchModelStatus]. Two events mean the
+// same in every federation: see [Client.SignalFocus] and [Client.SignalSession].
+//
 // # Coming from pyimb
 //
 // Every function of the Python client has its counterpart:

@@ -182,6 +182,19 @@ func (e *Event) HandleAll(h func(Message)) (remove func()) {
 	return e.addHandler(&signalHandler{all: true, handle: h})
 }
 
+// handleParsed is Handle for what the data holds. Data that does not hold it is
+// counted as malformed.
+func handleParsed[T any](e *Event, kind wire.Kind, parse func([]byte) (T, error), h func(Message, T)) (remove func()) {
+	return e.addHandler(&signalHandler{kind: kind, handle: func(m Message) {
+		v, err := parse(m.Data)
+		if err != nil {
+			e.client.malformed(fmt.Errorf("%v on %q: %w", kind, m.Name, err))
+			return
+		}
+		h(m, v)
+	}})
+}
+
 func (e *Event) addHandler(h *signalHandler) (remove func()) {
 	e.changeHandlers(func(all []*signalHandler) []*signalHandler { return append(all, h) })
 	return func() {

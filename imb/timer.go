@@ -187,15 +187,10 @@ func (t Timer) Acknowledge(ctx context.Context, name string, step int32) error {
 // HandleTicks calls h with each tick of every timer on the event, until remove
 // is called. It is like Handle, and the event must be subscribed.
 func (e *Event) HandleTicks(h func(Tick)) (remove func()) {
-	return e.addHandler(&signalHandler{kind: wire.TimerTick, handle: func(m Message) {
-		t, err := wire.ParseTimerTick(m.Data)
-		if err != nil {
-			e.client.malformed(err)
-			return
-		}
+	return handleParsed(e, wire.TimerTick, wire.ParseTimerTick, func(m Message, t wire.TimerTickData) {
 		h(Tick{
 			Timer: t.Timer, Event: m.Name, Number: t.Tick,
 			Time: wire.ParseFileTime(t.TickTime), Start: wire.ParseFileTime(t.StartTime),
 		})
-	}})
+	})
 }

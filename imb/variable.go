@@ -27,15 +27,38 @@ type variableWatcher struct {
 // afterwards tells that the hub has it. Without a connection it fails with
 // ErrNotConnected: unlike signals, variables do not wait for one.
 func (c *Client) SetVariable(ctx context.Context, name string, value []byte) error {
-	err := c.setVariable(ctx, wire.Variable{Name: name, Value: value})
-	if err != nil {
+	return c.setVariable(ctx, name, value, func(buf []byte) []byte {
+		return wire.AppendSetVariable(buf, wire.Variable{Name: name, Value: value})
+	})
+}
+
+// SetPrefixedVariable sets a variable whose name the hub completes with what is
+// this client's alone: prefix says whether its unique client id or its handle,
+// wire.PrefixUniqueClientID or wire.PrefixClientHandle. It is otherwise like
+// SetVariable. imb/hub removes those with the id when the client has gone.
+// The names that others see begin with [wire.VariablePrefix] of what UniqueID
+// returns.
+func (c *Client) SetPrefixedVariable(ctx context.Context, prefix int32, name string, value []byte) error {
+	return c.setVariable(ctx, name, value, func(buf []byte) []byte {
+		return wire.AppendSetVariablePrefixed(buf, wire.PrefixedVariable{
+			Prefix: prefix, Variable: wire.Variable{Name: name, Value: value},
+		})
+	})
+}
+
+func (c *Client) setVariable(ctx context.Context, name string, value []byte, frame func([]byte) []byte) error {
+	if err := c.sendVariable(ctx, len(name)+len(value), frame); err != nil {
 		return fmt.Errorf("set variable %q: %w", name, err)
 	}
 	return nil
 }
 
-func (c *Client) setVariable(ctx context.Context, v wire.Variable) error {
-	if size := 8 + len(v.Name) + len(v.Value); size > wire.MaxPayload {
+// maxVariablePayload is how many bytes of name and value a frame can hold, beside
+// their lengths and the prefix.
+const maxVariablePayload = wire.MaxPayload - 12
+
+func (c *Client) sendVariable(ctx context.Context, size int, frame func([]byte) []byte) error {
+	if size > maxVariablePayload {
 		return fmt.Errorf("%w: %d bytes", wire.ErrTooLarge, size)
 	}
 	n, err := c.connected()
@@ -48,7 +71,7 @@ func (c *Client) setVariable(ctx context.Context, v wire.Variable) error {
 	if err != nil {
 		return err
 	}
-	c.out.Unlock(wire.AppendSetVariable(buf, v))
+	c.out.Unlock(frame(buf))
 	return nil
 }
 

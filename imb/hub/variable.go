@@ -1,7 +1,6 @@
 package hub
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -93,7 +92,7 @@ func (h *Hub) removeVariablesOf(c *conn) {
 // prefix returns what a prefixed variable's name begins with.
 func (c *conn) prefix(which int32) string {
 	if which == wire.PrefixClientHandle {
-		return fmt.Sprintf("%08X", c.identity.Handle)
+		return wire.VariablePrefix(c.identity.Handle)
 	}
-	return fmt.Sprintf("%08X", c.identity.ID)
+	return wire.VariablePrefix(c.identity.ID)
 }

@@ -229,6 +229,24 @@ func FuzzParseTimerTick(f *testing.F)  { fuzzParse(f, wire.AppendTimerTick, wire
 func FuzzParseTimerAcknowledgement(f *testing.F) {
 	fuzzParse(f, wire.AppendTimerAcknowledgement, wire.ParseTimerAcknowledgement)
 }
+func FuzzParseFocus(f *testing.F) { fuzzParse(f, wire.AppendFocus, wire.ParseFocus) }
+func FuzzParseModelStatus(f *testing.F) {
+	fuzzParse(f, wire.AppendModelStatus, wire.ParseModelStatus)
+}
+
+// FuzzParseModelStatusName: what is taken for the name of a model's status is
+// made of the same client and model.
+func FuzzParseModelStatusName(f *testing.F) {
+	for _, name := range modelStatusNames {
+		f.Add(name.name)
+	}
+	f.Fuzz(func(t *testing.T, name string) {
+		id, model, ok := wire.ParseModelStatusName(name)
+		if again := wire.VariablePrefix(id) + wire.ModelStatusName(model); ok && !strings.EqualFold(again, name) {
+			t.Errorf("%q is %08X, %q, which make %q", name, id, model, again)
+		}
+	})
+}
 
 // FuzzDescribe: arbitrary data of any kind is told in one bounded, printable line.
 func FuzzDescribe(f *testing.F) {

@@ -166,6 +166,12 @@ var samples = []sample{
 	data(wire.AppendTimerAcknowledgement, wire.ParseTimerAcknowledgement,
 		wire.TimerAcknowledgement{Client: "cl", Timer: "t", ProposedTimeStep: 500},
 		"\x02\x00\x00\x00cl\x01\x00\x00\x00t\xF4\x01\x00\x00").named("timerAcknowledge"),
+	data(wire.AppendFocus, wire.ParseFocus,
+		wire.FocusData{X: 1.5, Y: -2},
+		"\x00\x00\x00\x00\x00\x00\xF8\x3F\x00\x00\x00\x00\x00\x00\x00\xC0").named("focus"),
+	data(wire.AppendModelStatus, wire.ParseModelStatus,
+		wire.ModelStatus{State: wire.ModelCalculating, Progress: 50},
+		"\x01\x00\x00\x00\x32\x00\x00\x00").named("model status"),
 }
 
 func TestPayloads(t *testing.T) {
