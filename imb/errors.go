@@ -30,6 +30,9 @@ var (
 	// ErrQueueFull says that the hub takes nothing and that too many
 	// subscriptions or publications wait to be told to it; try again later.
 	ErrQueueFull = errors.New("send queue is full")
+	// ErrNoHub says that no hub answered those who looked for one: see Locate.
+	ErrNoHub = errors.New("no hub answers on the network")
+
 	// ErrTimer says that no hub can have a timer such as was asked for.
 	ErrTimer = errors.New("not a possible timer")
 

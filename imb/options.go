@@ -24,7 +24,8 @@ import (
 // Client.EventNames.
 type Options struct {
 	// Address of the hub, "host:port". Without a port it is 4000; "" is
-	// "localhost:4000".
+	// "localhost:4000". "locate" looks for a hub whenever it connects, and
+	// "locate:host:port" asks there, see Locate.
 	Address string
 	// Federation is put before the short names of events, with a dot. "" is
 	// none.
@@ -143,14 +144,11 @@ func (o Options) withDefaults() (Options, error) {
 	if o.ReconnectMax < o.ReconnectMin {
 		errs = append(errs, fmt.Errorf("imb.Options.ReconnectMax %v is below ReconnectMin %v", o.ReconnectMax, o.ReconnectMin))
 	}
-	if o.Dial == nil || o.Address != "" {
+	if _, locate := LocateTarget(o.Address); !locate && (o.Dial == nil || o.Address != "") {
 		o.Address = withPort(o.Address)
 	}
 	if o.Dial == nil {
-		address := o.Address
-		o.Dial = func(ctx context.Context) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "tcp", address)
-		}
+		o.Dial = func(ctx context.Context) (net.Conn, error) { return dialHub(ctx, o.Address, o.Log) }
 	}
 	o.Address = cmp.Or(o.Address, "in-process")
 	if o.Log == nil {
@@ -164,6 +162,19 @@ func (o Options) withDefaults() (Options, error) {
 		o.OnDrop = func(Message) {}
 	}
 	return o, errors.Join(errs...)
+}
+
+// dialHub connects to a hub by TCP, which it looks for if the address says so.
+func dialHub(ctx context.Context, address string, log *slog.Logger) (net.Conn, error) {
+	if ask, ok := LocateTarget(address); ok {
+		found, err := Locate(ctx, ask)
+		if err != nil {
+			return nil, err
+		}
+		log.Info("found a hub", "address", found)
+		address = found
+	}
+	return new(net.Dialer).DialContext(ctx, "tcp", address)
 }
 
 // withPort completes the address of a hub.

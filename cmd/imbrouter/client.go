@@ -27,7 +27,7 @@ type clientFlags struct {
 }
 
 func (f *clientFlags) register(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&f.hub, "hub", "localhost:4000", "address of the hub")
+	cmd.Flags().StringVar(&f.hub, "hub", "localhost:4000", `address of the hub; "locate" looks for one on this network`)
 	cmd.Flags().StringVar(&f.federation, "federation", "", "put this federation and a dot before event names; without it they are full names")
 	cmd.Flags().Int32Var(&f.ownerID, "owner-id", 0, "owner id to show to the hub")
 	cmd.Flags().StringVar(&f.ownerName, "owner-name", "imbrouter", "owner name to show to the hub")

@@ -83,12 +83,16 @@
 // Ticks come at intervals of at least [Options.MinTickInterval]. A subscriber
 // whose queue is full makes the timer wait.
 //
+// # Locator
+//
+// Clients can look for a hub on their network with a UDP broadcast, which
+// [Hub.StartLocator] answers. Whoever answers first gets them.
+//
 // # What it does not do
 //
-// There are no gateways, monitoring or UDP discovery, no status of timers, and
-// no log: such commands are ignored, as unknown ones are. So are setThrottle and
-// setNoDelay: frames are gathered while a write is under way, and leave at once
-// otherwise.
+// There are no gateways, no monitoring, no status of timers, and no log: such
+// commands are ignored, as unknown ones are. So are setThrottle and setNoDelay:
+// frames are gathered while a write is under way, and leave at once otherwise.
 //
 // # Slow and broken clients
 //
@@ -108,6 +112,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"sync"
@@ -188,7 +193,7 @@ type Hub struct {
 
 	mu        sync.Mutex
 	closed    bool
-	listeners map[net.Listener]struct{}
+	listeners map[io.Closer]struct{}
 	conns     map[*conn]struct{}
 	accepted  uint64 // connections so far
 	refusing  bool   // the last connection was refused
@@ -205,7 +210,7 @@ func New(o Options) *Hub {
 		o:         o,
 		log:       o.Log,
 		done:      make(chan struct{}),
-		listeners: make(map[net.Listener]struct{}),
+		listeners: make(map[io.Closer]struct{}),
 		conns:     make(map[*conn]struct{}),
 		timers:    timers{least: o.MinTickInterval},
 		registry:  newRegistry(),
@@ -319,11 +324,12 @@ type Stats struct {
 	Dropped             uint64 // events under an unknown id, parts of streams without a header or overtaken
 	Malformed           uint64 // bytes, frames and payloads that are not IMB
 	SlowConsumers       uint64 // disconnected
+	Located             uint64 // answers to those who look for a hub
 }
 
 // counters are the counts of Stats that grow outside of Hub.mu.
 type counters struct {
-	refused, framesIn, bytesIn, framesOut, bytesOut, dropped, malformed, slow atomic.Uint64
+	refused, framesIn, bytesIn, framesOut, bytesOut, dropped, malformed, slow, located atomic.Uint64
 }
 
 // Stats returns the state and the counts of now.
@@ -349,6 +355,7 @@ func (h *Hub) Stats() Stats {
 		Dropped:       h.count.dropped.Load(),
 		Malformed:     h.count.malformed.Load(),
 		SlowConsumers: h.count.slow.Load(),
+		Located:       h.count.located.Load(),
 	}
 }
 

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"errors"
+	"io"
 	"net"
 	"time"
 )
@@ -73,7 +74,7 @@ func (h *Hub) addListener(l net.Listener) bool {
 	return true
 }
 
-func (h *Hub) removeListener(l net.Listener) {
+func (h *Hub) removeListener(l io.Closer) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	delete(h.listeners, l)

@@ -307,15 +307,6 @@ func ParseCreateTimer(p []byte) (CreateTimer, error) {
 	return t, named(CmdCreateTimer, d.End())
 }
 
-// AppendHubFound appends a HUBFound frame, the UDP answer of a hub. The uri is
-// "protocol://server[:port][/path]". The string's length is the frame's size.
-func AppendHubFound(dst []byte, uri string) []byte {
-	return AppendFrame(dst, CmdHubFound, []byte(uri))
-}
-
-// ParseHubFound returns the uri in the payload of a HUBFound frame.
-func ParseHubFound(p []byte) string { return string(p) }
-
 // named says in err what was being decoded. Payloads that several commands or
 // kinds share do without: their caller knows which one it is.
 func named(what fmt.Stringer, err error) error {

@@ -68,8 +68,8 @@ func TestLoad(t *testing.T) {
 		MaxStreams: 12, MaxVariables: 13, MaxVariableBytes: 64000,
 		MaxTimers: 14, MinTickInterval: 2 * time.Millisecond, AllowControl: true,
 	}
-	if diff := cmp.Diff(wantHub, cfg.Hub.Options(nil)); diff != "" || cfg.Hub.Listen != ":4000" {
-		t.Errorf("hub (-want +got)\n%s%s", diff, cfg.Hub.Listen)
+	if diff := cmp.Diff(wantHub, cfg.Hub.Options(nil)); diff != "" || cfg.Hub.Listen != ":4000" || cfg.Hub.Locator != "0.0.0.0:4000" {
+		t.Errorf("hub (-want +got)\n%s%s %s", diff, cfg.Hub.Listen, cfg.Hub.Locator)
 	}
 
 	wantConnections := map[string]*config.Connection{

@@ -4,6 +4,7 @@ import (
 	"net"
 	"strconv"
 
+	"imbrouter/imb"
 	"imbrouter/imb/wire"
 )
 
@@ -11,8 +12,9 @@ import (
 // source and sink that names it opens a socket of its own.
 type Connection struct {
 	Name string
-	// Address is that of a hub, "host:port"; without a port, 4000. Default:
-	// the hub of this file, and "localhost:4000" when there is none.
+	// Address is that of a hub, "host:port"; without a port, 4000; or "locate",
+	// or "locate:host:port", to look for one, see imb.Locate. Default: the hub of
+	// this file, and "localhost:4000" when there is none.
 	Address string `toml:"address"`
 	// Federation is the prefix of event names. Default none.
 	Federation string `toml:"federation"`
@@ -66,6 +68,10 @@ func (l *loader) resolve(c *Connection, check *Check) {
 	if c.Address == "" {
 		c.Address = "localhost"
 	}
+	if ask, ok := imb.LocateTarget(c.Address); ok {
+		l.resolveLocate(c, check, ask)
+		return
+	}
 	host, port, err := splitAddress(c.Address, wire.DefaultPort)
 	if err != nil || host == "" || port == 0 {
 		check.Errorf("address", "%q is no address of a hub; write a host and a port, such as \"imb.example.com:4000\"", c.Address)
@@ -79,5 +85,21 @@ func (l *loader) resolve(c *Connection, check *Check) {
 		c.hub = net.JoinHostPort(loopback, strconv.Itoa(port))
 	default: // a hub may have 127.0.0.2 for itself
 		c.hub = net.JoinHostPort(sameHost(host), strconv.Itoa(port))
+	}
+}
+
+// resolveLocate is for a connection to a hub that is looked for. If the one of
+// this file can be, it is the one that will be found, as far as is known here.
+func (l *loader) resolveLocate(c *Connection, check *Check, ask string) {
+	c.hub = c.Address
+	if own := l.config.Hub; own != nil && own.Locator != "" {
+		c.hub = internalHub
+	}
+	if ask == "" {
+		return
+	}
+	host, port, err := splitAddress(ask, wire.DefaultPort)
+	if _, numeric := strconv.Atoi(host); err != nil || host == "" || port == 0 || numeric == nil {
+		check.Errorf("address", "%q does not say whom to ask for a hub; write \"locate\", or an address such as \"locate:192.168.1.255:4000\"", c.Address)
 	}
 }

@@ -18,7 +18,10 @@ import (
 type Hub struct {
 	// Listen is the TCP address. A hub has no passwords: who reaches the port
 	// may read and send everything. Default "127.0.0.1:4000".
-	Listen              string   `toml:"listen"`
+	Listen string `toml:"listen"`
+	// Locator is the UDP address at which those are answered who look for a hub
+	// on their network, see hub.Hub.StartLocator. Default "": they are not.
+	Locator             string   `toml:"locator"`
 	MaxConnections      int      `toml:"max_connections"`
 	MaxEvents           int      `toml:"max_events"` // a connection
 	Queue               Size     `toml:"queue"`      // a connection
@@ -65,6 +68,9 @@ func (l *loader) hub() {
 	l.decode(table, c.path, h)
 	if _, _, err := splitAddress(h.Listen, -1); err != nil {
 		c.Errorf("listen", "%v; write an address and a port, such as \"127.0.0.1:4000\"", err)
+	}
+	if _, _, err := splitAddress(h.Locator, -1); err != nil && h.Locator != "" {
+		c.Errorf("locator", "%v; write an address and a port, such as \"0.0.0.0:4000\", or leave it out", err)
 	}
 	// Of a limit that was left out, the hub knows the default.
 	limit(c, "max_connections", h.MaxConnections, 1, 1_000_000)

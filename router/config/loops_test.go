@@ -253,3 +253,29 @@ func TestRelaysThatComeBack(t *testing.T) {
 		})
 	}
 }
+
+// A hub that is looked for may be the one of the file, if that can be found.
+func TestLoopOverALocatedHub(t *testing.T) {
+	for locator, loop := range map[string]bool{"": false, `locator = "0.0.0.0:4000"`: true} {
+		_, err := parse(t, `
+			[hub]
+			`+locator+`
+			[connections.own]
+			[connections.found]
+			address = "locate"
+			[sources.in]
+			type = "imb"
+			connection = "own"
+			events = ["a"]
+			[sinks.out]
+			type = "imb"
+			connection = "found"
+			[routes.r]
+			from = ["in"]
+			to = ["out"]
+		`)
+		if found := err != nil && strings.Contains(err.Error(), "round for ever"); found != loop {
+			t.Errorf("with %q: %v", locator, err)
+		}
+	}
+}

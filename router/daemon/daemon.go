@@ -38,12 +38,13 @@ type Options struct {
 
 // Daemon is a configuration made to run, once.
 type Daemon struct {
-	log    *slog.Logger
-	hub    *hub.Hub // nil when the configuration has none
-	listen string   // its address
-	echoes router.Echoes
-	router *router.Router
-	probe  probe
+	log     *slog.Logger
+	hub     *hub.Hub // nil when the configuration has none
+	listen  string   // its address
+	locator string   // the address at which it can be looked for; "" for none
+	echoes  router.Echoes
+	router  *router.Router
+	probe   probe
 
 	journal *journal.Journal // nil when it is switched off
 	letters *deadletter.Store
@@ -61,7 +62,7 @@ func New(cfg *config.Config, o Options) (_ *Daemon, err error) {
 	}
 	d := &Daemon{config: cfg, log: o.Log, probe: probe{asked: make(chan struct{}, 1)}}
 	if cfg.Hub != nil {
-		d.listen = cfg.Hub.Listen
+		d.listen, d.locator = cfg.Hub.Listen, cfg.Hub.Locator
 		d.hub = hub.New(cfg.Hub.Options(o.Log.With("hub", cfg.Hub.Listen)))
 	}
 	if err := d.openState(); err != nil {
@@ -213,6 +214,12 @@ func (d *Daemon) Run(ctx context.Context) (err error) {
 	d.log.Info("hub is listening", "address", listener.Addr().String())
 	if tcp, ok := listener.Addr().(*net.TCPAddr); ok && !tcp.IP.IsLoopback() {
 		d.log.Warn("the hub is open to the network, and the protocol has no passwords", "listen", listener.Addr().String())
+	}
+	if d.locator != "" {
+		if _, err := d.hub.StartLocator(d.locator, listener.Addr()); err != nil {
+			listener.Close()
+			return fmt.Errorf("the hub cannot be looked for: %w; `locator` in [hub] sets another address, or none", err)
+		}
 	}
 	serving, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
