@@ -50,7 +50,11 @@ func (c *conn) command(f wire.Frame) error {
 		} // else: every queue is being written out as fast as its client reads
 	case wire.CmdCreateTimer:
 		return obey(c, f, wire.ParseCreateTimer, func(t wire.CreateTimer) { h.createTimer(c, t) })
-	case wire.CmdConnectToGateway, wire.CmdSetMonitor:
+	case wire.CmdSetMonitor:
+		return c.control(func() { h.setMonitor(c) })
+	case wire.CmdResetMonitor:
+		return c.control(func() { h.resetMonitor(c) })
+	case wire.CmdConnectToGateway:
 		c.note(unsupported, 1, "command", f.Command)
 	}
 	return nil // the others change nothing here
@@ -84,7 +88,8 @@ const maxOwnerLength = 256
 
 func (c *conn) setOwner(info wire.SetClientInfo) {
 	first := c.owner == ""
-	c.owner = info.OwnerName[:min(len(info.OwnerName), maxOwnerLength)]
+	c.owner, c.ownerID = info.OwnerName[:min(len(info.OwnerName), maxOwnerLength)], info.OwnerID
+	c.hub.changes++
 	if first && c.owner != "" {
 		c.log.Info("client connected", "owner", c.owner, "owner_id", info.OwnerID)
 	}

@@ -48,7 +48,6 @@ func TestIgnoredCommands(t *testing.T) {
 		wire.AppendInt32Frame(nil, wire.CmdSetNoDelay, 0),
 		wire.AppendText(nil, wire.CmdSetEventNameFilter, "fed.*"),
 		wire.AppendText(nil, wire.CmdConnectToGateway, "imb://elsewhere|C"),
-		wire.AppendFrame(nil, wire.CmdSetMonitor, nil),
 		wire.AppendFrame(nil, wire.CmdResetMonitor, nil),
 		wire.AppendCreateTimer(nil, wire.CreateTimer{Name: "t"}),
 		wire.AppendEventNames(nil, nil),

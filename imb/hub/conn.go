@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"sync/atomic"
 	"time"
 
 	"imbrouter/imb/internal/outbox"
@@ -38,6 +39,7 @@ var (
 type conn struct {
 	hub      *Hub
 	net      net.Conn
+	peer     string
 	accepted time.Time
 	log      *slog.Logger
 	identity wire.UniqueClientID
@@ -45,7 +47,8 @@ type conn struct {
 	ctx      context.Context // done when nothing more shall be read; its cause is why
 	cancel   context.CancelCauseFunc
 
-	problems problems
+	problems          problems
+	framesIn, bytesIn atomic.Uint64
 
 	// The reader's own; table and relays are changed under Hub.mu.
 	source  source
@@ -61,13 +64,16 @@ type conn struct {
 	filters  []*filter           // the latest last
 	told     map[notice]struct{} // what it was told and not corrected
 	watching bool                // wants to be told of variables
+	monitors bool                // wants to be told of the hub
 	owner    string
+	ownerID  int32
 }
 
 func newConn(h *Hub, nc net.Conn, peer string, n uint32) *conn {
 	c := &conn{
 		hub:      h,
 		net:      nc,
+		peer:     peer,
 		accepted: time.Now(),
 		identity: identity(n),
 		queue:    outbox.New(h.o.QueueBytes),

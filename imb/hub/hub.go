@@ -88,11 +88,26 @@
 // Clients can look for a hub on their network with a UDP broadcast, which
 // [Hub.StartLocator] answers. Whoever answers first gets them.
 //
+// # Monitoring
+//
+// A client that sends setMonitor is told who is connected (statusClientPlus) and
+// who subscribes and publishes what (statusEventPlus), and again when that has
+// changed, but not what is no more. With it, and then each second, come the
+// figures of the hub (statusHUB) and of each client (statusClient). A report that
+// would fill more than half of a queue is cut off there. Up to eight connections
+// may monitor.
+//
+// The published clients show the layout of these commands and not their use,
+// which is this hub's choice, as is that lengths of queues are in bytes, and the
+// largest is the limit. It does not count the commands that it writes to a
+// client, nor heartbeats: they are 0.
+//
 // # What it does not do
 //
-// There are no gateways, no monitoring, no status of timers, and no log: such
-// commands are ignored, as unknown ones are. So are setThrottle and setNoDelay:
-// frames are gathered while a write is under way, and leave at once otherwise.
+// There are no gateways, no statusEvent and no statusTimer, and no log: such
+// commands are ignored, as unknown ones are. So are setState, setThrottle and
+// setNoDelay: frames are gathered while a write is under way, and leave at once
+// otherwise.
 //
 // # Slow and broken clients
 //
@@ -199,6 +214,9 @@ type Hub struct {
 	refusing  bool   // the last connection was refused
 	registry  registry
 	variables variables
+	monitors  int     // connections that monitor
+	reporting bool    // there is a goroutine that tells them
+	changes   uint64  // to who is connected, and to what they subscribe and publish
 	crowded   []*conn // whose queues went over the limit by what is told now
 }
 
@@ -255,6 +273,7 @@ func (h *Hub) attach(nc net.Conn, peer string) error {
 	h.accepted++
 	c := newConn(h, nc, peer, uint32(h.accepted))
 	h.conns[c] = struct{}{}
+	h.changes++
 	c.log.Debug("connection accepted")
 	c.tell(wire.AppendUniqueClientID(nil, c.identity))
 	h.running.Go(c.serve)
@@ -266,6 +285,7 @@ func (h *Hub) detach(c *conn) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	delete(h.conns, c)
+	h.changes++
 }
 
 // Close ends every session: it sends endSession to all, writes out what is

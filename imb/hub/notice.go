@@ -27,6 +27,7 @@ const toldPerEvent = 4
 // publishersChanged tells the event's subscribers, but for the link that was
 // the change.
 func (h *Hub) publishersChanged(change *link) {
+	h.changes++
 	for _, l := range *change.event.subscribers.Load() {
 		if l != change {
 			l.noticeChange(wire.CmdPublish, l.names(l.subs))
@@ -37,6 +38,7 @@ func (h *Hub) publishersChanged(change *link) {
 // subscribersChanged tells the event's publishers, but for the link that was
 // the change.
 func (h *Hub) subscribersChanged(change *link) {
+	h.changes++
 	for _, l := range change.event.links {
 		if l != change && len(l.pubs) > 0 {
 			l.noticeChange(wire.CmdSubscribe, l.names(l.pubs))

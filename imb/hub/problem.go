@@ -16,6 +16,7 @@ const (
 	refusedEvent
 	refusedVariable
 	refusedTimer
+	refusedMonitor
 	refusedControl
 	truncatedNames
 	unsupported
@@ -32,6 +33,7 @@ var problemTexts = [problemCount]struct{ key, text string }{
 	refusedEvent:     {"refused_events", "client asks for an event that it cannot have; it is refused"},
 	refusedVariable:  {"refused_variables", "client sets a variable for which there is no room; it is refused"},
 	refusedTimer:     {"refused_timers", "client asks of a timer what it cannot have; it is refused"},
+	refusedMonitor:   {"refused_monitors", "client wants to monitor the hub, which too many do already; it is refused"},
 	refusedControl:   {"refused_control", "client tries to control the session of another; it is refused"},
 	truncatedNames:   {"truncated_names", "client asks for more event names than a frame can hold; the rest is left out"},
 	unsupported:      {"unsupported", "client uses a command that this hub does not have; it is ignored"},

@@ -17,6 +17,7 @@ type source struct {
 func (s *source) Read(p []byte) (int, error) {
 	c, stats := s.conn, s.conn.reader.Stats()
 	if frames := stats.Frames - s.seen.Frames; frames > 0 {
+		c.framesIn.Add(frames)
 		c.hub.count.framesIn.Add(frames)
 		s.withoutFrame = 0
 	}
@@ -29,6 +30,7 @@ func (s *source) Read(p []byte) (int, error) {
 	}
 	n, err := c.net.Read(p)
 	s.withoutFrame += n
+	c.bytesIn.Add(uint64(n))
 	c.hub.count.bytesIn.Add(uint64(n))
 	return n, err
 }

@@ -105,6 +105,7 @@ func (h *Hub) release(c *conn) {
 		h.settle(l)
 	}
 	c.watching = false
+	h.resetMonitor(c)
 	h.removeVariablesOf(c)
 	h.crowded = nil // nobody is there to wait
 }

@@ -122,7 +122,7 @@ func (c *conn) timerEvent(l *link, kind wire.Kind, f wire.Frame) error {
 	if err := c.forward(); err != nil {
 		return err
 	}
-	asked, err := parseTimerEvent(kind, f.Payload[wire.EventHeaderSize:])
+	asked, err := parseTimerCommand(kind, f.Payload[wire.EventHeaderSize:])
 	if err != nil {
 		c.note(malformedPayload, 1, "event", l.event.name, "kind", kind, "error", err)
 	} else if err = c.hub.timers.obey(l, asked); err != nil {
@@ -131,8 +131,8 @@ func (c *conn) timerEvent(l *link, kind wire.Kind, f wire.Frame) error {
 	return nil
 }
 
-// timerEvent is what an event asks of a timer; each kind has some of the fields.
-type timerEvent struct {
+// timerCommand is what an event asks of a timer; each kind has some of the fields.
+type timerCommand struct {
 	kind   wire.Kind
 	timer  string
 	client string
@@ -140,7 +140,7 @@ type timerEvent struct {
 	step   int32
 }
 
-func parseTimerEvent(kind wire.Kind, data []byte) (e timerEvent, err error) {
+func parseTimerCommand(kind wire.Kind, data []byte) (e timerCommand, err error) {
 	e.kind = kind
 	switch kind {
 	case wire.TimerCancel, wire.TimerPrepare, wire.TimerReInit, wire.TimerStart, wire.TimerStop:
@@ -163,7 +163,7 @@ func parseTimerEvent(kind wire.Kind, data []byte) (e timerEvent, err error) {
 
 // obey does what an event asks for that came over a link, if the event has that
 // timer. The error is why it is refused.
-func (ts *timers) obey(l *link, e timerEvent) error {
+func (ts *timers) obey(l *link, e timerCommand) error {
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
 	t := l.event.timers[e.timer]

@@ -215,6 +215,18 @@ func FuzzParseCreateTimer(f *testing.F) {
 	fuzzParse(f, framed(wire.AppendCreateTimer), wire.ParseCreateTimer)
 }
 func FuzzParseHubFound(f *testing.F) { fuzzParse(f, framed(wire.AppendHubFound), parseHubFound) }
+func FuzzParseStatusHub(f *testing.F) {
+	fuzzParse(f, framed(wire.AppendStatusHub), wire.ParseStatusHub)
+}
+func FuzzParseStatusClient(f *testing.F) {
+	fuzzParse(f, framed(wire.AppendStatusClient), wire.ParseStatusClient)
+}
+func FuzzParseStatusClientPlus(f *testing.F) {
+	fuzzParse(f, framed(wire.AppendStatusClientPlus), wire.ParseStatusClientPlus)
+}
+func FuzzParseStatusEventPlus(f *testing.F) {
+	fuzzParse(f, framed(wire.AppendStatusEventPlus), wire.ParseStatusEventPlus)
+}
 
 func FuzzParseChangeObject(f *testing.F) { fuzzParse(f, appendChangeObject, parseChangeObject) }
 func FuzzParseStreamStart(f *testing.F)  { fuzzParse(f, wire.AppendStreamStart, wire.ParseStreamStart) }

@@ -133,6 +133,20 @@ var samples = []sample{
 			"\x00\x00\x00\x00\x00\x00\xF8\x3F\xFF\xFF\xFF\x7F").named("createTimer"),
 	command("\xAE\xFF\xFF\xFF", wire.AppendHubFound, parseHubFound,
 		"tcp://host:4000", "tcp://host:4000").named("HUBFound").endsOpen(15),
+	command("\xC8\xFF\xFF\xFF", wire.AppendStatusHub, wire.ParseStatusHub,
+		wire.StatusHub{Commands: 1, Bytes: -1},
+		"\x01\x00\x00\x00\xFF\xFF\xFF\xFF").named("statusHUB"),
+	command("\xCB\xFF\xFF\xFF", wire.AppendStatusClient, wire.ParseStatusClient,
+		wire.StatusClient{Handle: 1, HeartBeat: 2, WrittenCommands: 3, WrittenBytes: 4, ReadCommands: 5, ReadBytes: 6,
+			State: 7, QueueLength: 8, MaxQueueLength: 9},
+		"\x01\x00\x00\x00\x02\x00\x00\x00\x03\x00\x00\x00\x04\x00\x00\x00\x05\x00\x00\x00"+
+			"\x06\x00\x00\x00\x07\x00\x00\x00\x08\x00\x00\x00\x09\x00\x00\x00").named("statusClient"),
+	command("\xC9\xFF\xFF\xFF", wire.AppendStatusClientPlus, wire.ParseStatusClientPlus,
+		wire.StatusClientPlus{Handle: 1, OwnerID: 2, OwnerName: "o", URI: "u", IsServer: true, Throttle: 3},
+		"\x01\x00\x00\x00\x02\x00\x00\x00\x01\x00\x00\x00o\x01\x00\x00\x00u\x01\x00\x03\x00\x00\x00").named("statusClientPlus"),
+	command("\xCA\xFF\xFF\xFF", wire.AppendStatusEventPlus, wire.ParseStatusEventPlus,
+		wire.StatusEventPlus{EventID: 1, Name: "e", Subscribers: []int32{2, 3}, Publishers: []int32{}},
+		"\x01\x00\x00\x00\x01\x00\x00\x00e\x02\x00\x00\x00\x02\x00\x00\x00\x03\x00\x00\x00\x00\x00\x00\x00").named("statusEventPlus"),
 
 	data(appendChangeObject, parseChangeObject,
 		changeObject{wire.ChangeObjectData{Action: wire.ActionChange, ObjectID: 42, Attribute: "attr"}, []byte{}},
@@ -248,6 +262,20 @@ func TestEventNamesCountLies(t *testing.T) {
 	}
 }
 
+func TestStatusEventPlusCountLies(t *testing.T) {
+	for _, count := range []uint32{2, 1000, wire.MaxPayload, math.MaxInt32, math.MaxUint32} {
+		p := append(make([]byte, 8), binary.LittleEndian.AppendUint32(nil, count)...) // of subscribers
+		p = append(p, make([]byte, 4)...)                                             // one
+		var err error
+		if got := allocated(func() { _, err = wire.ParseStatusEventPlus(p) }); got > 4<<10 {
+			t.Errorf("count %d: %d bytes allocated", count, got)
+		}
+		if !errors.Is(err, wire.ErrMalformed) {
+			t.Errorf("count %d: error %v, want ErrMalformed", count, err)
+		}
+	}
+}
+
 func TestErrorsSayWhat(t *testing.T) {
 	_, err := wire.ParseSetClientInfo([]byte("\x01\x00\x00\x00\x09\x00\x00\x00abc"))
 	const want = "setClientInfo: malformed IMB payload: a string needs 9 bytes, 3 left"
@@ -296,18 +324,20 @@ func allocated(run func()) uint64 {
 func TestDecoder(t *testing.T) {
 	p := slices.Concat(
 		wire.AppendInt32(nil, -5), wire.AppendUint32(nil, 0xFFFFFFFB), wire.AppendInt64(nil, -6),
-		wire.AppendFloat64(nil, 0.5), wire.AppendString(nil, "text"), wire.AppendString(nil, []byte{9}), []byte("rest"))
+		wire.AppendFloat64(nil, 0.5), wire.AppendBool(nil, true), wire.AppendBool(nil, false), wire.AppendString(nil, "text"), wire.AppendString(nil, []byte{9}), []byte("rest"))
 	d := wire.NewDecoder(p)
 	type fields struct {
 		Int32   int32
 		Uint32  uint32
 		Int64   int64
 		Float64 float64
+		True    bool
+		False   bool
 		String  string
 		Bytes   []byte
 	}
-	got := fields{d.Int32(), d.Uint32(), d.Int64(), d.Float64(), d.String(), d.Bytes()}
-	want := fields{-5, 0xFFFFFFFB, -6, 0.5, "text", []byte{9}}
+	got := fields{d.Int32(), d.Uint32(), d.Int64(), d.Float64(), d.Bool(), d.Bool(), d.String(), d.Bytes()}
+	want := fields{-5, 0xFFFFFFFB, -6, 0.5, true, false, "text", []byte{9}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("fields (-want +got):\n%s", diff)
 	}
@@ -336,6 +366,8 @@ func TestDecoderKeepsFirstError(t *testing.T) {
 		"uint32":          {"", func(d *wire.Decoder) { d.Uint32() }},
 		"int64":           {"1234567", func(d *wire.Decoder) { d.Int64() }},
 		"float64":         {"1234567", func(d *wire.Decoder) { d.Float64() }},
+		"bool":            {"", func(d *wire.Decoder) { d.Bool() }},
+		"bool that is 2":  {"\x02\x01", func(d *wire.Decoder) { d.Bool() }},
 		"no length":       {"\x01\x00\x00", func(d *wire.Decoder) { d.Bytes() }},
 		"length too big":  {"\x06\x00\x00\x0012345", func(d *wire.Decoder) { d.Bytes() }},
 		"length -1":       {"\xFF\xFF\xFF\xFF12345", func(d *wire.Decoder) { _ = d.String() }},
@@ -350,7 +382,7 @@ func TestDecoderKeepsFirstError(t *testing.T) {
 			if !errors.Is(first, wire.ErrMalformed) {
 				t.Fatalf("Err = %v, want ErrMalformed", first)
 			}
-			if d.Int32() != 0 || d.Uint32() != 0 || d.Int64() != 0 || d.Float64() != 0 || d.String() != "" || len(d.Bytes()) != 0 || len(d.Rest()) != 0 {
+			if d.Int32() != 0 || d.Uint32() != 0 || d.Int64() != 0 || d.Float64() != 0 || d.Bool() || d.String() != "" || len(d.Bytes()) != 0 || len(d.Rest()) != 0 {
 				t.Error("a read after the error gave a value")
 			}
 			if d.Err() != first || d.End() != first {

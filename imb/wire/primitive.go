@@ -19,6 +19,14 @@ func AppendFloat64(dst []byte, v float64) []byte {
 	return le.AppendUint64(dst, math.Float64bits(v))
 }
 
+// AppendBool appends v as one byte, 0 or 1.
+func AppendBool(dst []byte, v bool) []byte {
+	if v {
+		return append(dst, 1)
+	}
+	return append(dst, 0)
+}
+
 // AppendString appends the length of s in bytes as an int32, then s.
 func AppendString[T string | []byte](dst []byte, s T) []byte {
 	dst = le.AppendUint32(dst, uint32(len(s)))
@@ -79,6 +87,17 @@ func (d *Decoder) Float64() float64 {
 		return math.Float64frombits(le.Uint64(p))
 	}
 	return 0
+}
+
+// Bool reads one byte, which is 0 or 1.
+func (d *Decoder) Bool() bool {
+	p := d.take(1, "a bool")
+	if p != nil && p[0] > 1 {
+		d.err = fmt.Errorf("%w: a bool that is %d", ErrMalformed, p[0])
+		d.rest = nil
+		return false
+	}
+	return p != nil && p[0] == 1
 }
 
 // Bytes reads a length-prefixed byte string without copying it.

@@ -108,10 +108,10 @@ const (
 	CmdUnpublish             Command = -48 // both: Text
 	CmdSetEventIDTranslation Command = -49 // h→c: Translation
 	CmdStatusEvent           Command = -52 // h→c
-	CmdStatusClient          Command = -53 // h→c
-	CmdStatusEventPlus       Command = -54 // h→c
-	CmdStatusClientPlus      Command = -55 // h→c
-	CmdStatusHub             Command = -56 // h→c
+	CmdStatusClient          Command = -53 // h→c: StatusClient
+	CmdStatusEventPlus       Command = -54 // h→c: StatusEventPlus
+	CmdStatusClientPlus      Command = -55 // h→c: StatusClientPlus
+	CmdStatusHub             Command = -56 // h→c: StatusHub
 	CmdStatusTimer           Command = -57 // h→c
 	CmdHumanReadableHeader   Command = -60 // h→c
 	CmdSetMonitor            Command = -61 // c→h
