@@ -125,7 +125,8 @@ needed on a laptop.`,
 		initCommand(), testCommand(), evalCommand(), explainCommand(), graphCommand(), doctorCommand(),
 		completionCommand(), manCommand(),
 		runCommand(), validateCommand(), hubCommand(),
-		sendCommand(), signalCommand(), tapCommand(), historyCommand(), deadCommand(), versionCommand(),
+		sendCommand(), signalCommand(), tapCommand(), historyCommand(), deadCommand(),
+		benchCommand(), versionCommand(),
 	)
 	return root
 }
