@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"imbrouter/imb/wire"
 )
@@ -35,6 +36,7 @@ type Echoes struct {
 	mu        sync.RWMutex
 	event     string                     // see RelayEvent
 	listeners map[string][]*EchoListener // by hub
+	listening atomic.Bool                // there has been one
 	relays    map[string][]*EchoRelay    // by hub
 }
 
@@ -85,6 +87,7 @@ func (e *Echoes) Listen(hub string, wants func(fullEvent string) bool) *EchoList
 		e.listeners = map[string][]*EchoListener{}
 	}
 	e.listeners[hub] = append(e.listeners[hub], l)
+	e.listening.Store(true)
 	return l
 }
 
@@ -121,6 +124,9 @@ func (r *EchoRelay) Close() {
 }
 
 func (e *Echoes) listenersOf(hub string) []*EchoListener {
+	if !e.listening.Load() { // as in most routers
+		return nil
+	}
 	e.mu.RLock()
 	defer e.mu.RUnlock()
 	return e.listeners[hub]

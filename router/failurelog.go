@@ -3,6 +3,7 @@ package router
 import (
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -20,6 +21,8 @@ const (
 type FailureLog struct {
 	log                *slog.Logger
 	message, recovered string
+
+	failing atomic.Bool // count is above 0
 
 	mu    sync.Mutex
 	count int                  // of the run of failures
@@ -40,6 +43,7 @@ func (f *FailureLog) Failure(what string, err error, attrs ...any) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.count++
+	f.failing.Store(true)
 	f.last = time.Now()
 	key := what + "\x00" + err.Error()
 	if told, ok := f.told[key]; ok && f.last.Sub(told) < repeatInterval {
@@ -70,11 +74,15 @@ func (f *FailureLog) forget() {
 // Success ends a run of failures when there was none for a minute: good and bad
 // messages may take turns.
 func (f *FailureLog) Success() {
+	if !f.failing.Load() {
+		return
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.count > 0 && time.Since(f.last) >= repeatInterval {
 		f.log.Info(f.recovered, "failed", f.count)
 		f.count = 0
+		f.failing.Store(false)
 		clear(f.told)
 	}
 }

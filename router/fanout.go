@@ -86,6 +86,14 @@ func newFanout(branches []branch) *fanout {
 }
 
 func (f *fanout) Signal(ctx context.Context, s Signal) error {
+	if len(f.branches) == 1 { // then there is nothing to remember for a retry
+		b := f.branches[0]
+		err := b.sink.Signal(ctx, s)
+		if err == nil || errors.Is(err, ErrNotTaken) {
+			return err
+		}
+		return b.wrap(err)
+	}
 	var few [8]error // keeps the common case off the heap
 	o := f.recall(s.ID, few[:0])
 	for i, b := range f.branches {

@@ -57,7 +57,7 @@ func (s *sink) Open(ctx context.Context) (err error) {
 		return err
 	}
 	if s.config.Event != "" { // so that the hub can tell in time whether anyone listens
-		_, err = s.own.event(router.FullName(s.connection.Options.Federation, s.config.Event))
+		_, err = s.own.event(s.connection.Options.Federation, s.config.Event)
 	}
 	return err
 }
@@ -127,7 +127,7 @@ func (s *sink) Signal(ctx context.Context, m router.Signal) error {
 	if err != nil {
 		return err
 	}
-	e, err := l.event(target.FullName())
+	e, err := l.event(target.Federation, target.Event)
 	if err != nil {
 		return err
 	}
@@ -156,7 +156,7 @@ func (s *sink) Stream(ctx context.Context, info router.StreamInfo) (router.Strea
 	if err != nil {
 		return nil, err
 	}
-	e, err := l.event(target.FullName())
+	e, err := l.event(target.Federation, target.Event)
 	if err != nil {
 		return nil, err
 	}

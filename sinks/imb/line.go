@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"imbrouter/imb"
 	"imbrouter/imb/wire"
@@ -17,13 +18,24 @@ type line struct {
 	maxEvents int
 	ready     chan struct{} // closed at the first connection
 
+	latest atomic.Pointer[published] // what event returned last
 	mu     sync.Mutex
-	events map[string]*imb.Event // published, by full name
+	events map[name]*published
+}
+
+// name is an event's full name in its two parts, so that nobody joins them for
+// each message.
+type name struct{ federation, event string }
+
+// published is an event that the line publishes.
+type published struct {
+	*imb.Event
+	name name
 }
 
 // connect makes a line. A hub that is away is waited for in the background.
 func (s *sink) connect(ctx context.Context, onConnected func()) (*line, error) {
-	l := &line{maxEvents: s.config.MaxEvents, ready: make(chan struct{}), events: map[string]*imb.Event{}}
+	l := &line{maxEvents: s.config.MaxEvents, ready: make(chan struct{}), events: map[name]*published{}}
 	first := sync.OnceFunc(func() { close(l.ready) })
 	o := s.connection.Options
 	o.SendQueue = int(s.config.Queue)
@@ -44,13 +56,29 @@ func (s *sink) connect(ctx context.Context, onConnected func()) (*line, error) {
 }
 
 // event returns a published event. Names may be computed from messages, so
-// their number has a limit.
-func (l *line) event(full string) (*imb.Event, error) {
+// their number has a limit. Most messages have the name of the one before.
+func (l *line) event(federation, event string) (*imb.Event, error) {
+	n := name{federation, event}
+	if p := l.latest.Load(); p != nil && p.name == n {
+		return p.Event, nil
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if e, ok := l.events[full]; ok {
-		return e, nil
+	p, ok := l.events[n]
+	if !ok {
+		e, err := l.publish(router.FullName(federation, event))
+		if err != nil {
+			return nil, err
+		}
+		p = &published{e, n}
+		l.events[n] = p
 	}
+	l.latest.Store(p)
+	return p.Event, nil
+}
+
+// publish publishes one more event. The caller holds mu.
+func (l *line) publish(full string) (*imb.Event, error) {
 	if len(l.events) >= l.maxEvents {
 		return nil, router.Permanent(fmt.Errorf("event %q: the sink publishes %d events already, and `max_events` allows no more",
 			full, len(l.events)))
@@ -62,6 +90,5 @@ func (l *line) event(full string) (*imb.Event, error) {
 	case err != nil:
 		return nil, err
 	}
-	l.events[full] = e
 	return e, nil
 }

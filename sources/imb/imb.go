@@ -104,7 +104,7 @@ func (s *source) Ready() <-chan struct{} { return s.ready }
 
 // Run implements router.Source.
 func (s *source) Run(ctx context.Context, next router.Sink) error {
-	r := &receiver{source: s, ctx: ctx, next: next, commits: newCommits(s.config.Parallel), began: time.Now()}
+	r := &receiver{source: s, ctx: ctx, next: next, commits: newCommits(s.config.Parallel), finished: make(chan struct{})}
 	s.receiver.Store(r)
 	defer r.finish(router.InFlight(ctx))
 	for _, name := range s.config.names {
@@ -165,45 +165,38 @@ type receiver struct {
 	next    router.Sink
 	commits *commits
 
-	mu       sync.Mutex
-	open     int           // streams and signals
-	finished chan struct{} // made when nothing new is taken any more; closed when open is 0
+	open       atomic.Int64 // streams and signals
+	finishing  atomic.Bool  // nothing new is taken any more
+	finished   chan struct{}
+	finishOnce sync.Once // closes finished, when nothing is open any more
 
-	began time.Time
-	heard atomic.Int64 // when something came last, as a time.Duration since began
-	calls atomic.Int32 // of next and what it returned, that are under way
+	heard atomic.Uint64 // how often something came
+	calls atomic.Int32  // of next and what it returned, that are under way
 }
 
-// call notes a call of next, which may take its time; done ends it.
-func (r *receiver) call() (done func()) {
-	r.calls.Add(1)
-	return r.called
-}
+// call notes a call of next, which may take its time; called ends it.
+func (r *receiver) call() { r.calls.Add(1) }
 
 func (r *receiver) called() {
-	r.hear()
+	r.heard.Add(1)
 	r.calls.Add(-1)
 }
 
 // begin notes a signal or stream, unless nothing new is taken any more.
 func (r *receiver) begin() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.finished != nil {
+	r.open.Add(1)
+	if r.finishing.Load() {
+		r.end()
 		return false
 	}
-	r.hear()
-	r.open++
+	r.heard.Add(1)
 	return true
 }
 
 // end is called once for each that began.
 func (r *receiver) end() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.open--
-	if r.open == 0 && r.finished != nil {
-		close(r.finished)
+	if r.open.Add(-1) == 0 && r.finishing.Load() {
+		r.finishOnce.Do(func() { close(r.finished) })
 	}
 }
 
@@ -222,12 +215,9 @@ func (r *receiver) drain(inFlight context.Context) {
 
 // finish waits for the open streams, and cuts off those that do not end.
 func (r *receiver) finish(inFlight context.Context) {
-	r.mu.Lock()
-	r.finished = make(chan struct{})
-	if r.open == 0 {
-		close(r.finished)
-	}
-	r.mu.Unlock()
+	r.open.Add(1)
+	r.finishing.Store(true)
+	r.end()
 	if !r.await(r.finished, inFlight) {
 		_ = r.source.client.Close(inFlight) // ends them with an error
 		<-r.finished
@@ -237,10 +227,10 @@ func (r *receiver) finish(inFlight context.Context) {
 // await waits until done, and returns false when inFlight ends before or
 // nothing comes from the hub any more.
 func (r *receiver) await(done <-chan struct{}, inFlight context.Context) bool {
-	r.hear() // gives everything its time
+	heard, quiet := r.heard.Load(), time.Now()
 	look := time.NewTicker(stopQuiet / 10)
 	defer look.Stop()
-	for r.calls.Load() > 0 || time.Since(r.began)-time.Duration(r.heard.Load()) < stopQuiet {
+	for time.Since(quiet) < stopQuiet {
 		select {
 		case <-done:
 			return true
@@ -248,12 +238,12 @@ func (r *receiver) await(done <-chan struct{}, inFlight context.Context) bool {
 			return false
 		case <-look.C:
 		}
+		if now := r.heard.Load(); now != heard || r.calls.Load() > 0 {
+			heard, quiet = now, time.Now()
+		}
 	}
 	return false
 }
-
-// hear notes that something came.
-func (r *receiver) hear() { r.heard.Store(int64(time.Since(r.began))) }
 
 func (r *receiver) relayed(name string, kind wire.Kind, flags wire.Flags, tick int32, data []byte) bool {
 	return r.source.echoes != nil && r.source.echoes.Relayed(name, kind, flags, tick, data)
@@ -264,7 +254,8 @@ func (r *receiver) signal(m imb.Message) {
 		return
 	}
 	defer r.end()
-	defer r.call()()
+	r.call()
+	defer r.called()
 	// An error other than ErrNotTaken is possible only when the router stops:
 	// routes keep the signals that they cannot deliver.
 	_ = r.next.Signal(r.ctx, r.received(m))
@@ -297,12 +288,12 @@ func (r *receiver) stream(in imb.IncomingStream) imb.StreamReceiver {
 	// so that those of one name arrive in order.
 	key := in.Name + "\x00" + in.StreamName
 	r.commits.await(key)
-	called := r.call()
+	r.call()
 	w, err := r.next.Stream(r.ctx, router.StreamInfo{
 		ID: router.NextID(), Federation: federation, Event: event, Relayed: true,
 		Name: in.StreamName, Flags: in.Flags, Tick: in.Tick, Size: -1,
 	})
-	called()
+	r.called()
 	if err != nil {
 		if !errors.Is(err, router.ErrNotTaken) {
 			r.lost(in, err)
@@ -326,7 +317,8 @@ type stream struct {
 }
 
 func (s *stream) Write(p []byte) (int, error) {
-	defer s.receiver.call()()
+	s.receiver.call()
+	defer s.receiver.called()
 	return s.w.Write(p)
 }
 
@@ -334,7 +326,8 @@ func (s *stream) Write(p []byte) (int, error) {
 // while, in which the next ones come in already.
 func (s *stream) End(err error) {
 	r := s.receiver
-	defer r.call()()
+	r.call()
+	defer r.called()
 	if err != nil {
 		s.w.Abort(err)
 		r.lost(s.in, err)
@@ -351,7 +344,8 @@ func (s *stream) End(err error) {
 	}
 	r.commits.begin(s.key, func() {
 		defer r.end()
-		defer r.call()()
+		r.call()
+		defer r.called()
 		if err := s.w.Commit(r.ctx); err != nil {
 			r.lost(s.in, err)
 			return
