@@ -44,11 +44,11 @@ func (d *dispatcher) run() {
 	}
 }
 
-func (d *dispatcher) deliver(item delivery, data []byte) {
+func (d *dispatcher) deliver(item *delivery, data []byte) {
 	switch item.what {
 	case eventFrame:
 		if item.kind.IsStream() {
-			d.streams.frame(item, data)
+			d.streams.frame(*item, data)
 		} else {
 			item.event.dispatch(item.message(data))
 		}
@@ -57,7 +57,7 @@ func (d *dispatcher) deliver(item delivery, data []byte) {
 	case allLost:
 		d.streams.endAll(item.err)
 	case streamLost:
-		d.streams.lost(item, data)
+		d.streams.lost(*item, data)
 	case hubEventGone:
 		d.streams.endEvent(item.hub)
 	case drained:
@@ -74,9 +74,7 @@ func (d *delivery) message(data []byte) Message {
 func (c *Client) overflow(d delivery, data []byte) {
 	lost := c.inbox.discard()
 	if d.isFrame() {
-		one := batch{}
-		one.add(d, data)
-		lost = append(lost, one)
+		lost = append(lost, delivered{d, data})
 	} else {
 		c.inbox.note(d, data)
 	}
@@ -87,23 +85,20 @@ func (c *Client) overflow(d delivery, data []byte) {
 
 // drop gives up frames that were received and not handled. It returns how many
 // signals and how many streams that concerns.
-func (c *Client) drop(lost []batch) (signals, streams int) {
+func (c *Client) drop(lost []delivered) (signals, streams int) {
 	cut := make(map[streamKey]bool)
-	for _, b := range lost {
-		for _, d := range b.items {
-			data := b.bytes(d)
-			switch {
-			case d.what != eventFrame:
-			case !d.kind.IsStream():
-				signals++
-				c.opt.OnDrop(d.message(data))
-			default:
-				chunk, err := wire.ParseStreamChunk(data) // a header begins like a body
-				if key := (streamKey{d.hub, chunk.StreamID}); err == nil && !cut[key] {
-					cut[key] = true
-					d.what = streamLost
-					c.inbox.note(d, wire.AppendInt32(nil, chunk.StreamID))
-				}
+	for _, d := range lost {
+		switch {
+		case d.what != eventFrame:
+		case !d.kind.IsStream():
+			signals++
+			c.opt.OnDrop(d.message(d.data))
+		default:
+			chunk, err := wire.ParseStreamChunk(d.data) // a header begins like a body
+			if key := (streamKey{d.hub, chunk.StreamID}); err == nil && !cut[key] {
+				cut[key] = true
+				d.what = streamLost
+				c.inbox.note(d.delivery, wire.AppendInt32(nil, chunk.StreamID))
 			}
 		}
 	}

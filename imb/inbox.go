@@ -2,7 +2,9 @@ package imb
 
 import (
 	"math"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unsafe"
 
@@ -43,40 +45,33 @@ func (d *delivery) isFrame() bool { return d.what == eventFrame || d.what == var
 // cost is what a delivery counts for in the queue.
 func cost(data int) int { return data + int(unsafe.Sizeof(delivery{})) }
 
-// batch is a run of deliveries with their data in one piece.
-type batch struct {
-	items []delivery
-	data  []byte
+// delivered is a delivery with its data.
+type delivered struct {
+	delivery
+	data []byte
 }
-
-func (b *batch) add(d delivery, data []byte) {
-	d.start = len(b.data)
-	b.data = append(b.data, data...)
-	d.end = len(b.data)
-	b.items = append(b.items, d)
-}
-
-func (b *batch) bytes(d delivery) []byte { return b.data[d.start:d.end:d.end] }
 
 // inbox is the bounded queue between the read loop, which puts, and the
-// dispatcher, which takes. Two batches take turns, so that in the steady state
-// nothing is allocated.
+// dispatcher, which takes. What is queued stands in a chain of batches, and the
+// dispatcher takes a whole one at a time, so that the two seldom meet.
 //
 // It has a clock by which streams are silent or not. The clock stands still
 // while the read loop waits for room: what the hub sends then is not seen.
 type inbox struct {
-	limit int
-	begin time.Time
-	wake  chan struct{} // there is something to take for a dispatcher that waits
-	room  chan struct{} // there is more room than before for a read loop that waits
+	limit   int
+	begin   time.Time
+	wake    chan struct{} // there is something to take for a dispatcher that waits
+	room    chan struct{} // there is more room than before for a read loop that waits
+	size    atomic.Int64  // cost of everything, that in the dispatcher's hands included
+	waiting atomic.Bool   // the read loop waits for room
+
+	current *batch // the dispatcher's; changed under mu
+	none    batch  // the current one when there is none
+	taken   int    // the dispatcher's own: cost of the delivery in its hands
 
 	mu       sync.Mutex
-	pending  batch
-	current  batch
-	next     int // the first of current that is not taken
-	taken    int // cost of the delivery in the dispatcher's hands
-	size     int // cost of everything, taken included
-	trim     trimmer
+	pending  []*batch // read loop and others append to the last
+	spare    *batch   // a small one for the next
 	sleeping bool
 	closed   bool
 	stopped  time.Time     // since when the clock stands still; zero while it runs
@@ -84,7 +79,9 @@ type inbox struct {
 }
 
 func newInbox(limit int) *inbox {
-	return &inbox{limit: limit, begin: time.Now(), wake: make(chan struct{}, 1), room: make(chan struct{}, 1)}
+	q := &inbox{limit: limit, begin: time.Now(), wake: make(chan struct{}, 1), room: make(chan struct{}, 1)}
+	q.current = &q.none
+	return q
 }
 
 // clock returns the time by which deliveries are stamped.
@@ -112,38 +109,51 @@ func (q *inbox) startClock() {
 }
 
 // len returns the cost of everything that is queued or being handled.
-func (q *inbox) len() int {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return q.size
-}
+func (q *inbox) len() int { return int(q.size.Load()) }
 
 // put appends a delivery with a copy of its data. It returns false when there
 // is no room. One that is larger than the whole queue goes in when it is empty.
 func (q *inbox) put(d delivery, data []byte) bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.size > 0 && q.size+cost(len(data)) > q.limit {
+	if size := int(q.size.Load()); size > 0 && size+cost(len(data)) > q.limit {
 		return false
 	}
-	q.addLocked(d, data)
+	q.note(d, data)
 	return true
 }
 
-// note appends a delivery that is no frame, whether there is room or not.
+// note appends a delivery, whether there is room or not.
 func (q *inbox) note(d delivery, data []byte) {
 	q.mu.Lock()
+	defer q.mu.Unlock()
 	q.addLocked(d, data)
-	q.mu.Unlock()
 }
 
 func (q *inbox) addLocked(d delivery, data []byte) {
-	q.pending.add(d, data)
-	q.size += cost(len(data))
+	q.last().add(d, data)
+	q.size.Add(int64(cost(len(data))))
 	if q.sleeping {
 		q.sleeping = false
 		signal(q.wake)
 	}
+}
+
+// last returns the batch to append to.
+func (q *inbox) last() *batch {
+	n := len(q.pending)
+	if n > 0 && !q.pending[n-1].full() {
+		return q.pending[n-1]
+	}
+	var b *batch
+	switch {
+	case n > 0: // there is much to do
+		b = batches.Get().(*batch)
+	case q.spare != nil:
+		b, q.spare = q.spare, nil
+	default:
+		b = new(batch)
+	}
+	q.pending = append(q.pending, b)
+	return b
 }
 
 func signal(c chan struct{}) {
@@ -156,6 +166,8 @@ func signal(c chan struct{}) {
 // putWait is put that waits for room. It returns false when no handler
 // returned for the time-out, or when one of the two channels is closed.
 func (q *inbox) putWait(d delivery, data []byte, timeout time.Duration, stop, closing <-chan struct{}) bool {
+	q.waiting.Store(true)
+	defer q.waiting.Store(false)
 	q.stopClock()
 	defer q.startClock()
 	timer := time.NewTimer(timeout)
@@ -175,45 +187,63 @@ func (q *inbox) putWait(d delivery, data []byte, timeout time.Duration, stop, cl
 	return true
 }
 
-// take returns the next delivery, whose data is valid until the next call. It
-// returns false when there is none at the moment; wake then tells when to ask
-// again.
-func (q *inbox) take() (d delivery, data []byte, ok bool) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
+// take returns the next delivery, which is valid, as its data is, until the
+// next call. It returns false when there is none at the moment; wake then tells
+// when to ask again.
+func (q *inbox) take() (d *delivery, data []byte, ok bool) {
 	if q.taken > 0 {
-		q.size -= q.taken
+		q.size.Add(-int64(q.taken))
 		q.taken = 0
-		signal(q.room)
+		if q.waiting.Load() {
+			signal(q.room)
+		}
 	}
-	if q.next == len(q.current.items) {
-		q.current, q.pending, q.next = q.pending, q.emptied(), 0
+	d = q.current.take()
+	for d == nil {
+		if !q.advance() {
+			return nil, nil, false
+		}
+		d = q.current.take()
 	}
-	if q.next == len(q.current.items) {
-		q.sleeping = true
-		return delivery{}, nil, false
-	}
-	d = q.current.items[q.next]
 	data = q.current.bytes(d)
-	q.next++
 	q.taken = cost(len(data))
 	return d, data, true
 }
 
-// emptied returns the current batch for the next use.
-func (q *inbox) emptied() batch {
-	b := &q.current
-	if q.trim.excess(len(b.data), cap(b.data)) {
-		return batch{}
+// advance makes the next batch the current one. It returns false when there is
+// none.
+func (q *inbox) advance() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.recycle(q.current)
+	if len(q.pending) == 0 {
+		q.current = &q.none
+		q.sleeping = true
+		return false
 	}
-	return batch{items: b.items[:0], data: b.data[:0]}
+	q.current = q.pending[0]
+	q.pending = slices.Delete(q.pending, 0, 1)
+	return true
+}
+
+// recycle takes back a batch of which all has been handled.
+func (q *inbox) recycle(b *batch) {
+	switch {
+	case b.lost, b == &q.none:
+	case cap(b.data) <= 2*smallBatch && cap(b.items) <= 2*smallItems:
+		b.clear()
+		q.spare = b
+	case cap(b.data) >= batchSize && cap(b.data) <= maxBatch:
+		b.clear()
+		batches.Put(b)
+	}
 }
 
 // untilRelease returns for how long the queue is empty when release is due.
 func (q *inbox) untilRelease() time.Duration {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if cap(q.current.data)+cap(q.pending.data) == 0 {
+	if q.spare == nil {
 		return math.MaxInt64
 	}
 	return time.Second
@@ -223,26 +253,25 @@ func (q *inbox) untilRelease() time.Duration {
 func (q *inbox) release() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.size == 0 {
-		q.current, q.pending, q.next = batch{}, batch{}, 0
-	}
+	q.spare = nil
 }
 
 // discard empties the queue, except for the delivery in the dispatcher's hands
 // and for notes. It returns what was in it, frames and notes, which are the
 // caller's then. It is called in place of put, never beside it.
-func (q *inbox) discard() []batch {
+func (q *inbox) discard() (lost []delivered) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	lost := []batch{{items: q.current.items[q.next:], data: q.current.data}, q.pending}
-	// The dispatcher may still read from the old current, so that nothing of
-	// it is used again.
-	q.current, q.pending, q.next = batch{}, batch{}, 0
-	q.size = q.taken
-	for _, b := range lost {
-		for _, d := range b.items {
+	q.current.lost = true // the dispatcher may still read from it, so that nothing of it is used again
+	pending := append([]*batch{q.current}, q.pending...)
+	q.pending = nil
+	for _, b := range pending {
+		for d := b.take(); d != nil; d = b.take() {
+			data := b.bytes(d)
+			lost = append(lost, delivered{*d, data})
+			q.size.Add(-int64(cost(len(data))))
 			if !d.isFrame() {
-				q.addLocked(d, b.bytes(d))
+				q.addLocked(*d, data)
 			}
 		}
 	}

@@ -1,0 +1,70 @@
+package imb
+
+import (
+	"sync"
+	"sync/atomic"
+)
+
+// A client with little traffic has small batches of its own. One with much takes
+// large ones from a pool that all clients share, and gives each back when it has
+// been handled: so those of a queue that is kept short are few and stay in the
+// processor's cache, and a long queue takes little more memory than it holds.
+const (
+	// smallBatch and smallItems are the bytes and the number from which on a
+	// small batch is full.
+	smallBatch = 4 << 10
+	smallItems = 32
+	// fullBatch and fullItems are those of one from the pool.
+	fullBatch = 64 << 10
+	fullItems = 512
+	// batchSize is the capacity of a new batch of the pool. So much is left when
+	// it is not full that a common signal, or a chunk of 64 KiB, fits.
+	batchSize = fullBatch + 4<<10
+	// maxBatch is the largest capacity that goes back to the pool.
+	maxBatch = 1 << 20
+)
+
+// batch is a run of deliveries with their data in one piece.
+type batch struct {
+	items []delivery
+	data  []byte
+	next  atomic.Int64 // of items: the first that nobody has taken
+	lost  bool         // somebody else has taken what was left
+}
+
+var batches = sync.Pool{New: func() any {
+	return &batch{items: make([]delivery, 0, fullItems), data: make([]byte, 0, batchSize)}
+}}
+
+// full tells whether nothing more is to be added.
+func (b *batch) full() bool {
+	if cap(b.data) < batchSize {
+		return len(b.data) >= smallBatch || len(b.items) >= smallItems
+	}
+	return len(b.data) >= fullBatch || len(b.items) >= fullItems
+}
+
+func (b *batch) add(d delivery, data []byte) {
+	d.start = len(b.data)
+	b.data = append(b.data, data...)
+	d.end = len(b.data)
+	b.items = append(b.items, d)
+}
+
+// take returns the next delivery, or nil. Two may take, each what the other does
+// not get, when nothing more is added.
+func (b *batch) take() *delivery {
+	if n := int(b.next.Add(1)) - 1; n < len(b.items) {
+		return &b.items[n]
+	}
+	return nil
+}
+
+func (b *batch) bytes(d *delivery) []byte { return b.data[d.start:d.end:d.end] }
+
+// clear makes an empty batch of one that has been handled.
+func (b *batch) clear() {
+	clear(b.items) // they hold on to names and events
+	b.items, b.data = b.items[:0], b.data[:0]
+	b.next.Store(0)
+}
