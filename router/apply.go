@@ -151,7 +151,7 @@ func (r *Router) connect(plan Plan) {
 			e = &entry{source: name, hard: r.hard, transfers: &r.transfers, ledger: r.ledger}
 			r.entries[name] = e
 		}
-		if before := e.table.Load(); before == nil || !slices.EqualFunc(before.next.branches, bySource[name], branch.is) {
+		if before := e.table.Load(); before == nil || !slices.EqualFunc(before.next.all.branches, bySource[name], branch.is) {
 			e.table.Store(newTable(bySource[name]))
 			if before != nil {
 				r.draining = append(r.draining, before.retire())

@@ -19,7 +19,7 @@ type entry struct {
 
 // table is the routes of one source under one plan.
 type table struct {
-	next *fanout
+	next *interests
 
 	users   atomic.Int64 // calls and streams that are on the routes
 	retired atomic.Bool  // nobody new comes
@@ -28,7 +28,7 @@ type table struct {
 }
 
 func newTable(routes []branch) *table {
-	return &table{next: newFanout(routes), drained: make(chan struct{})}
+	return &table{next: newInterests(routes), drained: make(chan struct{})}
 }
 
 // enter returns the table of the present plan, which stays in use until leave.
@@ -72,7 +72,7 @@ func (e *entry) Stream(_ context.Context, info StreamInfo) (StreamWriter, error)
 	if e.ledger != nil {
 		ctx, account = e.ledger.withAccount(ctx)
 	}
-	w, err := t.next.Stream(ctx, info)
+	w, err := t.next.all.Stream(ctx, info)
 	if err != nil {
 		t.leave()
 		return nil, err
@@ -85,7 +85,7 @@ func (e *entry) Drop(s Signal, cause error) {
 	t := e.enter()
 	defer t.leave()
 	s.Source = e.source
-	for _, b := range t.next.branches {
+	for _, b := range t.next.all.branches {
 		b.sink.(*route).drop(s, cause)
 	}
 }

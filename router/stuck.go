@@ -66,7 +66,7 @@ func (r *Router) watch(plan Plan) {
 		add("sink", name, plan.Sinks[name])
 	}
 	for _, e := range r.entries {
-		next.fanouts = append(next.fanouts, e.table.Load().next)
+		next.fanouts = append(next.fanouts, e.table.Load().next.all)
 	}
 	if before := r.watched.Load(); before != nil {
 		for _, part := range before.passages {

@@ -103,12 +103,13 @@ const (
 )
 
 // Filter is the compiled `when` and `set` of a route. It implements
-// router.Filter and is safe for concurrent use.
+// router.Filter and router.NameFilter, and is safe for concurrent use.
 //
 // An error of Signal or Stream is permanent, see router.Permanent, and wraps an
 // *Error.
 type Filter struct {
 	when     *expression // nil takes everything
+	byName   *expression // the part of it that MayTake evaluates, or nil
 	set      []assignment
 	limits   Limits
 	setNeeds needs // of all expressions in set
@@ -133,7 +134,7 @@ func Compile(when string, set map[string]string, l Limits) (*Filter, error) {
 		if err != nil {
 			errs = append(errs, err)
 		}
-		f.when = e
+		f.when, f.byName = e, byName(when)
 	}
 	for i := range targets { // in the order in which they are applied
 		t := &targets[i]
