@@ -28,8 +28,9 @@ const firstLook = 250 * time.Microsecond
 // A settle time that is set counts in any case: some programs write a file in
 // several steps and close it after each.
 //
-// A close that inotify saw would stand between the two; fsnotify does not pass
-// it on. A file that was renamed in is whole at once by the first.
+// A close that inotify saw is a hint to look again, and no evidence: another
+// writer may have the file open. A file that was renamed in is whole at once by
+// the first.
 //
 // Time is that of the monotonic clock since a change was last noticed. What the
 // file's own time says, and jumps of the system's, make no difference.

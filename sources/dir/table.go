@@ -111,6 +111,9 @@ func (t *table) see(s sighting, now time.Time) (newSpecial *file) {
 		return nil
 	case s.version == f.version && s.mode.Type() == f.special:
 		f.seenInScan = t.scan
+		if f.state == stateLater && f.looks > 0 && f.outage == nil {
+			t.toReady(f) // its writer may have closed it
+		}
 		return nil
 	default:
 		f.renew(s.version, now)

@@ -3,6 +3,7 @@ package dir
 import (
 	"errors"
 	"fmt"
+	"sync"
 	"syscall"
 
 	"github.com/fsnotify/fsnotify"
@@ -27,17 +28,81 @@ type watcher interface {
 	Close() error
 }
 
-type fsWatcher struct{ *fsnotify.Watcher }
-
-func (w fsWatcher) Events() <-chan fsnotify.Event { return w.Watcher.Events }
-func (w fsWatcher) Errors() <-chan error          { return w.Watcher.Errors }
+// fsWatcher is fsnotify's, and on Linux what tells of closed files beside it.
+type fsWatcher struct {
+	*fsnotify.Watcher
+	closes  *closes // nil where there is none
+	events  chan fsnotify.Event
+	done    chan struct{} // closed by Close
+	merging sync.WaitGroup
+}
 
 func newFSWatcher() (watcher, error) {
 	w, err := fsnotify.NewWatcher()
 	if err != nil {
 		return nil, explainWatchError(err)
 	}
-	return fsWatcher{w}, nil
+	m := &fsWatcher{Watcher: w, closes: newCloses(), events: make(chan fsnotify.Event), done: make(chan struct{})}
+	if m.closes != nil {
+		m.merging.Go(m.merge)
+	}
+	return m, nil
+}
+
+func (w *fsWatcher) Add(dir string) error {
+	err := w.Watcher.Add(dir)
+	if errors.Is(err, syscall.ENOSPC) && w.closes != nil {
+		w.closes.giveUp() // its watches count as well, and matter less
+		err = w.Watcher.Add(dir)
+	}
+	if err == nil && w.closes != nil {
+		w.closes.add(dir)
+	}
+	return err
+}
+
+func (w *fsWatcher) Remove(dir string) error {
+	if w.closes != nil {
+		w.closes.remove(dir)
+	}
+	return w.Watcher.Remove(dir)
+}
+
+func (w *fsWatcher) Events() <-chan fsnotify.Event {
+	if w.closes == nil {
+		return w.Watcher.Events
+	}
+	return w.events
+}
+
+func (w *fsWatcher) Errors() <-chan error { return w.Watcher.Errors }
+
+func (w *fsWatcher) Close() error {
+	close(w.done)
+	if w.closes != nil {
+		w.closes.close()
+	}
+	err := w.Watcher.Close()
+	w.merging.Wait()
+	return err
+}
+
+// merge makes one channel of two, until Close.
+func (w *fsWatcher) merge() {
+	for {
+		var e fsnotify.Event
+		select {
+		case e = <-w.Watcher.Events:
+		case e = <-w.closes.events:
+		case <-w.done:
+			return
+		}
+		select {
+		case w.events <- e:
+		case <-w.done:
+			return
+		}
+	}
 }
 
 // explainWatchError names the remedy for the errors of inotify that say
