@@ -71,7 +71,8 @@ type inbox struct {
 
 	mu       sync.Mutex
 	pending  []*batch // read loop and others append to the last
-	spare    *batch   // a small one for the next
+	busy     bool     // what came lately does not fit into a small batch
+	spare    *batch   // a small one for when that is not so
 	sleeping bool
 	closed   bool
 	stopped  time.Time     // since when the clock stands still; zero while it runs
@@ -129,7 +130,7 @@ func (q *inbox) note(d delivery, data []byte) {
 }
 
 func (q *inbox) addLocked(d delivery, data []byte) {
-	q.last().add(d, data)
+	q.last(len(data)).add(d, data)
 	q.size.Add(int64(cost(len(data))))
 	if q.sleeping {
 		q.sleeping = false
@@ -137,15 +138,15 @@ func (q *inbox) addLocked(d delivery, data []byte) {
 	}
 }
 
-// last returns the batch to append to.
-func (q *inbox) last() *batch {
+// last returns the batch to append so many bytes to.
+func (q *inbox) last(size int) *batch {
 	n := len(q.pending)
 	if n > 0 && !q.pending[n-1].full() {
 		return q.pending[n-1]
 	}
 	var b *batch
 	switch {
-	case n > 0: // there is much to do
+	case n > 0 || q.busy || size > smallBatch:
 		b = batches.Get().(*batch)
 	case q.spare != nil:
 		b, q.spare = q.spare, nil
@@ -228,8 +229,11 @@ func (q *inbox) advance() bool {
 
 // recycle takes back a batch of which all has been handled.
 func (q *inbox) recycle(b *batch) {
+	if b.lost || b == &q.none {
+		return
+	}
+	q.busy = len(b.data) > smallBatch || len(q.pending) > 0 && q.busy
 	switch {
-	case b.lost, b == &q.none:
 	case cap(b.data) <= 2*smallBatch && cap(b.items) <= 2*smallItems:
 		b.clear()
 		q.spare = b
