@@ -26,7 +26,8 @@ const (
 	// readyPause is the time between two small files that find out whether the
 	// chain is connected.
 	readyPause = 200 * time.Millisecond
-	// largeFile is the size from which on files are not kept until the end.
+	// largeFile is the size from which on files are on disk before they are
+	// dropped, and are not kept until the end.
 	largeFile = 16 << 20
 )
 
@@ -206,6 +207,11 @@ func writeRandom(path string, size int64) error {
 	defer file.Close()
 	if _, err := io.CopyN(file, rand.NewChaCha8([32]byte{}), size); err != nil {
 		return err
+	}
+	if size >= largeFile { // so that it is not written while it is sent
+		if err := file.Sync(); err != nil {
+			return err
+		}
 	}
 	return file.Close()
 }
