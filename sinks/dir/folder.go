@@ -14,6 +14,8 @@ import (
 	"sync/atomic"
 
 	"github.com/gofrs/flock"
+
+	"imbrouter/router/share"
 )
 
 // What the sink keeps for itself inside of its folder. SafeName leads no
@@ -39,6 +41,7 @@ type folder struct {
 	names      sync.RWMutex    // held for reading while a file gets its name, for writing while old ones are removed
 	mkdir      sync.Mutex      // held while the parents of a file are made durable
 	durable    map[string]bool // folders whose names this run has fsynced; guarded by mkdir
+	syncs      share.Group     // of folders
 	partials   atomic.Uint64   // numbers partial files
 	users      int             // sinks and streams; guarded by shared.Mutex
 

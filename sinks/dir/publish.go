@@ -82,11 +82,17 @@ func (f *folder) overwrite(partial, name string) error {
 // published makes the new name of a file durable.
 func (f *folder) published(name string) error {
 	step(stepPublished)
-	if err := f.disk.SyncDir(path.Dir(name)); err != nil {
+	if err := f.syncDir(path.Dir(name)); err != nil {
 		return err
 	}
 	step(stepDirSynced)
 	return nil
+}
+
+// syncDir makes the names in a folder durable. Those who want that at the same
+// time share an fsync.
+func (f *folder) syncDir(name string) error {
+	return f.syncs.Do(name, func() error { return f.disk.SyncDir(name) })
 }
 
 // removePartial removes the name of a partial file that has another one now.
@@ -183,7 +189,7 @@ func (f *folder) makeChild(name string) (string, error) {
 // that may have been killed before it did this. f.mkdir is held.
 func (f *folder) syncNew(name string) error {
 	delete(f.durable, name)
-	if err := f.disk.SyncDir(path.Dir(name)); err != nil {
+	if err := f.syncDir(path.Dir(name)); err != nil {
 		return err
 	}
 	if len(f.durable) >= maxDurable {

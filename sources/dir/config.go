@@ -65,7 +65,7 @@ type Config struct {
 	// After is what becomes of a file that was sent: "move" to the folder sent,
 	// "delete", or "keep" it and remember. Default "move".
 	After string `toml:"after"`
-	// Parallel is how many files are sent at once, from 1 to 64. Default 4.
+	// Parallel is how many files are sent at once, from 1 to 64. Default 8.
 	Parallel int `toml:"parallel"`
 	// MaxAttempts is how often a file is tried that its destination fails to
 	// take, before it is moved to the folder failed. Attempts while the
@@ -92,7 +92,7 @@ func NewConfig() *Config {
 		Include: []string{"**"}, Recursive: true,
 		Settle: config.Duration(500 * time.Millisecond),
 		Watch:  watchAuto, PollInterval: config.Duration(2 * time.Second), Rescan: config.Duration(30 * time.Second),
-		After: afterMove, Parallel: 4, MaxAttempts: 10,
+		After: afterMove, Parallel: 8, MaxAttempts: 10,
 	}
 }
 

@@ -52,7 +52,7 @@ watch = "poll"
 poll_interval = "5s"
 rescan = "1m"
 after = "keep"
-parallel = 8
+parallel = 9
 max_attempts = 3
 sent_max_age = "720h"
 sent_max_size = "10GiB"
@@ -70,7 +70,7 @@ failed_max_size = "1GiB"
 	}
 	want := &Config{
 		Path: got.Path, Include: []string{"**/*.csv"}, Exclude: []string{"*.tmp", "*.part"},
-		Settle: 2e9, Watch: "poll", PollInterval: 5e9, Rescan: 60e9, After: "keep", Parallel: 8, MaxAttempts: 3,
+		Settle: 2e9, Watch: "poll", PollInterval: 5e9, Rescan: 60e9, After: "keep", Parallel: 9, MaxAttempts: 3,
 		SentMaxAge: config.Duration(720 * time.Hour), SentMaxSize: 10 << 30,
 		FailedMaxAge: config.Duration(2160 * time.Hour), FailedMaxSize: 1 << 30,
 	}

@@ -15,6 +15,8 @@ import (
 	"syscall"
 
 	"github.com/gofrs/flock"
+
+	"imbrouter/router/share"
 )
 
 // The layout of a drop folder, in paths relative to it. What lies in these
@@ -56,6 +58,7 @@ type folder struct {
 	names sync.RWMutex
 
 	flush func(*os.File) error // (*os.File).Sync
+	syncs share.Group          // of files and folders
 }
 
 // openFolder locks the folder at path and prepares what is needed in it; sent/
@@ -437,7 +440,8 @@ func (d *folder) createNew(dir, name string) (*os.File, error) {
 
 // sync makes the contents of files, and changes of folders, survive a power
 // cut. Who wrote a file need not have done so, and then an empty one could be in
-// the place to which it was moved.
+// the place to which it was moved. Those who want that of one folder at the same
+// time share an fsync.
 func (d *folder) sync(names ...string) error {
 	if runtime.GOOS == "windows" {
 		// Only who may write to a file can flush it there, and nobody a
@@ -445,11 +449,14 @@ func (d *folder) sync(names ...string) error {
 		return nil
 	}
 	for _, name := range names {
-		f, err := d.root.OpenFile(name, openFlags, 0)
-		if err == nil {
-			err = d.flush(f)
-			_ = f.Close()
-		}
+		err := d.syncs.Do(name, func() error {
+			f, err := d.root.OpenFile(name, openFlags, 0)
+			if err != nil {
+				return err
+			}
+			defer f.Close()
+			return d.flush(f)
+		})
 		if err != nil && !errors.Is(err, fs.ErrNotExist) && !cannotSync(err) {
 			return err
 		}

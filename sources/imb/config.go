@@ -42,7 +42,7 @@ type Config struct {
 	StreamTimeout config.Duration `toml:"stream_timeout"`
 	// Parallel is how many whole streams may be on their way to disk or to
 	// another hub at once, while the next ones come in. From 1 to 1000, default
-	// 8.
+	// 16.
 	Parallel int `toml:"parallel"`
 
 	names []string // full, in the order of Events
@@ -52,7 +52,7 @@ type Config struct {
 func NewConfig() *Config {
 	return &Config{
 		Queue: 8 << 20, BlockTimeout: config.Duration(8 * time.Second),
-		MaxStreams: 1000, StreamTimeout: config.Duration(time.Minute), Parallel: 8,
+		MaxStreams: 1000, StreamTimeout: config.Duration(time.Minute), Parallel: 16,
 	}
 }
 
