@@ -16,6 +16,7 @@ import (
 type logFlags struct {
 	format string
 	level  string
+	events eventLog // of a Windows service, or nil
 }
 
 func (f *logFlags) register(cmd *cobra.Command) {
@@ -23,11 +24,14 @@ func (f *logFlags) register(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.level, "log-level", "info", "least important lines to show: debug, info, warn or error")
 }
 
-// logger returns a logger that writes to w.
+// logger returns a logger that writes to w, or to the event log where there is one.
 func (f *logFlags) logger(cmd *cobra.Command, w io.Writer) (*slog.Logger, error) {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(f.level)); err != nil {
 		return nil, usage(cmd, fmt.Errorf("--log-level %q: want debug, info, warn or error", f.level))
+	}
+	if f.events != nil {
+		return slog.New(newEventHandler(f.events, level)), nil
 	}
 	text := slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level, ReplaceAttr: shortTime}))
 	switch f.format {

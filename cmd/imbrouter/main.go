@@ -50,15 +50,23 @@ func execute(ctx context.Context, args []string, stdin io.Reader, stdout, stderr
 	if err == nil {
 		return 0
 	}
+	code := exitCode(err)
+	if code == exitConfig {
+		fmt.Fprintln(stderr, err)
+	} else {
+		fmt.Fprintf(stderr, "imbrouter: %v\n", err)
+	}
+	return code
+}
+
+// exitCode is the exit code of a command that fails.
+func exitCode(err error) int {
 	var invalid config.Errors
 	var usage usageError
 	var unreachable unreachableError
-	if errors.As(err, &invalid) {
-		fmt.Fprintln(stderr, err)
-		return exitConfig
-	}
-	fmt.Fprintf(stderr, "imbrouter: %v\n", err)
 	switch {
+	case errors.As(err, &invalid):
+		return exitConfig
 	case errors.As(err, &usage):
 		return exitUsage
 	case errors.As(err, &unreachable), errors.Is(err, imb.ErrNotConnected), errors.Is(err, imb.ErrDisconnected):
@@ -126,7 +134,7 @@ needed on a laptop.`,
 		completionCommand(), manCommand(),
 		runCommand(), validateCommand(), hubCommand(),
 		sendCommand(), signalCommand(), tapCommand(), historyCommand(), deadCommand(),
-		benchCommand(), versionCommand(),
+		serviceCommand(), benchCommand(), versionCommand(),
 	)
 	return root
 }

@@ -107,8 +107,13 @@ func warn(log *slog.Logger, cfg *config.Config) {
 }
 
 // listen makes SIGHUP a request to reload until stop is called. On a terminal it
-// says that the terminal is gone: then it ends the context.
-func (r *reloader) listen(ctx context.Context, onTerminal bool) (_ context.Context, stop func()) {
+// says that the terminal is gone: then it ends the context. A service is asked by
+// its manager instead.
+func (r *reloader) listen(ctx context.Context, onTerminal bool, h host) (_ context.Context, stop func()) {
+	if h.isService() {
+		r.hangups = h.reload
+		return ctx, func() {}
+	}
 	if onTerminal {
 		return signal.NotifyContext(ctx, syscall.SIGHUP)
 	}

@@ -38,7 +38,9 @@ restart.`,
   imbrouter run --log-format json /etc/imbrouter/imbrouter.toml`,
 		Args: withUsage(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return run(cmd, args[0], &logs, watch)
+			return asService(cmd.Context(), func(ctx context.Context, h host) error {
+				return run(ctx, cmd, args[0], &logs, watch, h)
+			})
 		},
 	}
 	logs.register(cmd)
@@ -46,7 +48,7 @@ restart.`,
 	return cmd
 }
 
-func run(cmd *cobra.Command, path string, logs *logFlags, watch bool) error {
+func run(ctx context.Context, cmd *cobra.Command, path string, logs *logFlags, watch bool, h host) error {
 	cfg, err := config.Load(path, kinds)
 	if err != nil {
 		return err
@@ -60,6 +62,7 @@ func run(cmd *cobra.Command, path string, logs *logFlags, watch bool) error {
 		defer bars.close()
 		stderr = bars
 	}
+	logs.events = h.events
 	log, err := logs.logger(cmd, stderr)
 	if err != nil {
 		return err
@@ -73,13 +76,16 @@ func run(cmd *cobra.Command, path string, logs *logFlags, watch bool) error {
 				fmt.Fprint(stderr, introduction(cfg))
 			}
 			manager.ready(cfg)
+			if h.ready != nil {
+				h.ready()
+			}
 		},
 	})
 	if err != nil {
 		return err
 	}
 	r := &reloader{path: path, daemon: d, log: log, manager: manager}
-	ctx, stopHangups := r.listen(cmd.Context(), onTerminal)
+	ctx, stopHangups := r.listen(ctx, onTerminal, h)
 	defer stopHangups()
 	if watch {
 		if r.watcher, err = watchFolder(path); err != nil {
@@ -100,10 +106,13 @@ func run(cmd *cobra.Command, path string, logs *logFlags, watch bool) error {
 		if ctx.Err() == nil {
 			return
 		}
-		log.Info("stopping: what is in flight gets time to finish; a second signal stops at once",
-			"stop_timeout", cfg.Router.StopTimeout.String())
+		hint := ""
+		if !h.isService() {
+			stopOnSecondSignal(d)
+			hint = "; a second signal stops at once"
+		}
+		log.Info("stopping: what is in flight gets time to finish"+hint, "stop_timeout", cfg.Router.StopTimeout.String())
 		manager.stopping(cfg)
-		stopOnSecondSignal(d)
 	})
 	if w := newWatchdog(log, manager, d.Stuck); w != nil {
 		helpers.Go(func() { w.run(watching) })
