@@ -83,6 +83,9 @@ func (d *folder) prepare(useSent bool) error {
 	if err := d.takeLock(); err != nil {
 		return err
 	}
+	if err := d.checkNested(); err != nil {
+		return err
+	}
 	writable := []string{".", stagedDir, failedDir}
 	if useSent {
 		writable = append(writable, sentDir)

@@ -47,6 +47,42 @@ func TestFolderIsLocked(t *testing.T) {
 	d.must(other.(*Source).Close())
 }
 
+// Two sources on folders of which one moves its files into the other, whichever
+// comes first. Another folder inside of a watched one is free.
+func TestFolderInAnother(t *testing.T) {
+	for _, test := range []struct{ inner, want string }{
+		{"sent", "belongs to the source"},
+		{"failed/deeper", "belongs to the source"},
+		{".imbrouter/incomplete", "belongs to the source"},
+		{"sub", ""},
+	} {
+		outer := newDrop(t)
+		inner := newDrop(t)
+		inner.config.Path = outer.abs(test.inner)
+		inner.build()
+		outer.must(outer.source.Open(t.Context()))
+		err := inner.source.Open(t.Context())
+		if test.want == "" {
+			inner.must(err)
+			inner.must(inner.source.Close())
+		} else if err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), fmt.Sprintf("%q", outer.path)) {
+			t.Errorf("Open of %s returned %v", test.inner, err)
+		}
+		outer.must(outer.source.Close())
+		inner.must(inner.source.Open(t.Context())) // nobody has it now
+		err = outer.source.Open(t.Context())
+		if test.inner == "sent" {
+			if err == nil || !strings.Contains(err.Error(), fmt.Sprintf("another source watches %q", inner.config.Path)) {
+				t.Errorf("Open around %s returned %v", test.inner, err)
+			}
+		} else {
+			outer.must(err)
+			outer.must(outer.source.Close())
+		}
+		inner.must(inner.source.Close())
+	}
+}
+
 func TestFolderThatCannotBeMovedTo(t *testing.T) {
 	for _, dir := range []string{"sent", "failed"} {
 		d := newDrop(t)
