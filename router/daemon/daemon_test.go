@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -65,6 +66,12 @@ func (r *running) logged(text string) bool {
 	return strings.Contains(r.log.String(), text)
 }
 
+func (r *running) loggedMatch(re *regexp.Regexp) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return re.Match(r.log.Bytes())
+}
+
 // start runs a configuration until the test ends, and returns when it is ready.
 func start(t testing.TB, text string, args ...any) *running {
 	t.Helper()
@@ -75,7 +82,7 @@ func start(t testing.TB, text string, args ...any) *running {
 	}
 	ready := make(chan struct{})
 	d, err := daemon.New(cfg, daemon.Options{
-		Log: slog.New(slog.NewTextHandler(r, nil)), OnReady: func() { close(ready) },
+		Log: slog.New(slog.NewTextHandler(r, &slog.HandlerOptions{Level: slog.LevelDebug})), OnReady: func() { close(ready) },
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -136,7 +136,7 @@ func (s *source) keepSwept(ctx context.Context) {
 			return
 		case <-s.echoes.Wake():
 			if n, err := s.echoes.Sweep(ctx, s.client.Drain); err == nil && n > 0 {
-				s.log.Info("relayed messages that did not come back are forgotten", "count", n)
+				s.log.Debug("what this router relayed and the hub has not handed back is no longer waited for", "count", n)
 			}
 		}
 	}
