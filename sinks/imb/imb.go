@@ -169,7 +169,7 @@ func (s *sink) Stream(ctx context.Context, info router.StreamInfo) (router.Strea
 	if err != nil {
 		return nil, s.streamError(err)
 	}
-	return &stream{sink: s, event: e, info: info, out: out}, nil
+	return &stream{sink: s, event: e, info: info, begun: time.Now(), out: out}, nil
 }
 
 // streamError says what an error of a stream means to the router. The client's
@@ -197,13 +197,16 @@ type stream struct {
 	sink  *sink
 	event *imb.Event
 	info  router.StreamInfo
+	begun time.Time
 	out   *imb.OutStream
+	size  int64 // bytes written
 	ended bool
 	alone bool // nobody subscribed when the hub had it
 }
 
 func (w *stream) Write(p []byte) (int, error) {
 	n, err := w.out.Write(p)
+	w.size += int64(n)
 	if err != nil {
 		err = w.sink.streamError(err)
 	}
@@ -213,6 +216,7 @@ func (w *stream) Write(p []byte) (int, error) {
 // ReadFrom reads straight into the frames. It passes an error of r on as it is.
 func (w *stream) ReadFrom(r io.Reader) (int64, error) {
 	n, err := w.out.ReadFrom(r)
+	w.size += n
 	if errors.Is(err, imb.ErrDisconnected) {
 		err = w.sink.streamError(err)
 	}
@@ -239,6 +243,10 @@ func (w *stream) Commit(ctx context.Context) error {
 		return w.sink.streamError(fmt.Errorf("sent, but not confirmed: %w", err))
 	}
 	w.alone = !w.event.HasSubscribers()
+	if w.info.Relayed { // of a file its source tells
+		w.sink.log.Info("stream relayed", "event", w.event.Name(), "stream", w.info.Name, "size", w.size,
+			"took", time.Since(w.begun).Round(time.Millisecond))
+	}
 	w.sink.warnIfAlone(w)
 	return nil
 }
