@@ -13,6 +13,8 @@ import (
 
 	"imbrouter/imb"
 	"imbrouter/imb/wire"
+	"imbrouter/router"
+	"imbrouter/router/config"
 )
 
 // closeTimeout is how long the last bytes may take to leave.
@@ -27,6 +29,10 @@ type clientFlags struct {
 }
 
 func (f *clientFlags) register(cmd *cobra.Command) {
+	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error {
+		settings := config.Connection{Address: f.hub, Federation: f.federation}
+		return checkFlags(cmd, settings.Check)
+	}
 	cmd.Flags().StringVar(&f.hub, "hub", "localhost:4000", `address of the hub; "locate" looks for one on this network`)
 	cmd.Flags().StringVar(&f.federation, "federation", "", "put this federation and a dot before event names; without it they are full names")
 	cmd.Flags().Int32Var(&f.ownerID, "owner-id", 0, "owner id to show to the hub")
@@ -78,6 +84,9 @@ func (f *clientFlags) publish(cmd *cobra.Command, name string, send func(*sessio
 	}
 	if strings.Contains(name, wire.Wildcard) {
 		return usage(cmd, fmt.Errorf("EVENT %q: %q is for patterns of tap; name one event", name, wire.Wildcard))
+	}
+	if fault := config.NameFault(router.FullName(f.federation, name)); fault != "" {
+		return usage(cmd, fmt.Errorf("EVENT: %s", fault))
 	}
 	ctx := cmd.Context()
 	s, err := f.connect(ctx, cmd)

@@ -13,6 +13,8 @@ import (
 
 	"imbrouter/imb"
 	"imbrouter/imb/wire"
+	"imbrouter/router"
+	"imbrouter/router/config"
 )
 
 func tapCommand() *cobra.Command {
@@ -33,7 +35,7 @@ and when it ends; its bytes are counted only.`,
 				return usage(cmd, fmt.Errorf("--count %d is negative; 0 never stops", count))
 			}
 			for _, pattern := range args {
-				if err := checkPattern(pattern); err != nil {
+				if err := checkPattern(client.federation, pattern); err != nil {
 					return usage(cmd, err)
 				}
 			}
@@ -65,12 +67,15 @@ and when it ends; its bytes are counted only.`,
 	return cmd
 }
 
-func checkPattern(pattern string) error {
+func checkPattern(federation, pattern string) error {
 	switch prefix := strings.TrimSuffix(pattern, wire.Wildcard); {
 	case pattern == "":
 		return fmt.Errorf("PATTERN is empty; %q stands for every event", wire.Wildcard)
 	case strings.Contains(prefix, wire.Wildcard):
 		return fmt.Errorf("PATTERN %q: %q can only stand at the end", pattern, wire.Wildcard)
+	}
+	if fault := config.NameFault(router.FullName(federation, pattern)); fault != "" {
+		return fmt.Errorf("PATTERN: %s", fault)
 	}
 	return nil
 }

@@ -21,6 +21,15 @@ type Check struct {
 	table    map[string]any
 }
 
+// Reporter takes what is wrong with values, of the keys of a table or of flags
+// that mean the same. Check is one.
+type Reporter interface {
+	// Defined tells whether a value was given.
+	Defined(key string) bool
+	// Errorf reports what is wrong with it.
+	Errorf(key, format string, args ...any)
+}
+
 // Defined tells whether the table has a key.
 func (c *Check) Defined(key string) bool {
 	_, ok := c.table[key]
@@ -88,9 +97,9 @@ func (c *Check) OneOf(key, value string, allowed ...string) {
 }
 
 // Range reports a value that is not within bounds.
-func Range[T cmp.Ordered](c *Check, key string, value, least, most T) {
+func Range[T cmp.Ordered](r Reporter, key string, value, least, most T) {
 	if value < least || value > most {
-		c.Errorf(key, "must be from %v to %v", least, most)
+		r.Errorf(key, "must be from %v to %v", least, most)
 	}
 }
 

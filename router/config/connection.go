@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"net"
 	"strconv"
 
@@ -55,11 +56,43 @@ func (l *loader) connections() {
 	}
 }
 
+// Check reports every value that is wrong, in a file or on a command line.
+func (c *Connection) Check(r Reporter) {
+	if fault := federationFault(c.Federation); fault != "" {
+		r.Errorf("federation", "%s", fault)
+	}
+	if c.Address == "" {
+		return
+	}
+	if ask, ok := imb.LocateTarget(c.Address); ok {
+		if !canBeAsked(ask) {
+			r.Errorf("address", "%q does not say whom to ask for a hub; write \"locate\", or an address such as \"locate:192.168.1.255:4000\"", c.Address)
+		}
+	} else if _, _, err := hubAddress(c.Address); err != nil {
+		r.Errorf("address", "%v", err)
+	}
+}
+
+// canBeAsked tells whether there can be an answer to where a hub is, "" for
+// everybody.
+func canBeAsked(ask string) bool {
+	host, port, err := splitAddress(ask, wire.DefaultPort)
+	_, notNumeric := strconv.Atoi(host)
+	return ask == "" || err == nil && host != "" && port != 0 && notNumeric != nil
+}
+
+// hubAddress splits the address of a hub, whose port may be left out.
+func hubAddress(address string) (host string, port int, err error) {
+	host, port, err = splitAddress(address, wire.DefaultPort)
+	if err != nil || host == "" || port == 0 {
+		return "", 0, fmt.Errorf("%q is no address of a hub; write a host and a port, such as \"imb.example.com:4000\"", address)
+	}
+	return host, port, nil
+}
+
 // resolve finds out where a connection goes.
 func (l *loader) resolve(c *Connection, check *Check) {
-	if fault := federationFault(c.Federation); fault != "" {
-		check.Errorf("federation", "%s", fault)
-	}
+	c.Check(check)
 	own := l.config.Hub
 	if c.Address == "" && own != nil {
 		c.Internal, c.hub = true, internalHub
@@ -68,14 +101,13 @@ func (l *loader) resolve(c *Connection, check *Check) {
 	if c.Address == "" {
 		c.Address = "localhost"
 	}
-	if ask, ok := imb.LocateTarget(c.Address); ok {
-		l.resolveLocate(c, check, ask)
+	if _, ok := imb.LocateTarget(c.Address); ok {
+		l.resolveLocate(c)
 		return
 	}
-	host, port, err := splitAddress(c.Address, wire.DefaultPort)
-	if err != nil || host == "" || port == 0 {
-		check.Errorf("address", "%q is no address of a hub; write a host and a port, such as \"imb.example.com:4000\"", c.Address)
-		return
+	host, port, err := hubAddress(c.Address)
+	if err != nil {
+		return // Check has reported it
 	}
 	c.Address = net.JoinHostPort(host, strconv.Itoa(port))
 	switch {
@@ -90,16 +122,9 @@ func (l *loader) resolve(c *Connection, check *Check) {
 
 // resolveLocate is for a connection to a hub that is looked for. If the one of
 // this file can be, it is the one that will be found, as far as is known here.
-func (l *loader) resolveLocate(c *Connection, check *Check, ask string) {
+func (l *loader) resolveLocate(c *Connection) {
 	c.hub = c.Address
 	if own := l.config.Hub; own != nil && own.Locator != "" {
 		c.hub = internalHub
-	}
-	if ask == "" {
-		return
-	}
-	host, port, err := splitAddress(ask, wire.DefaultPort)
-	if _, numeric := strconv.Atoi(host); err != nil || host == "" || port == 0 || numeric == nil {
-		check.Errorf("address", "%q does not say whom to ask for a hub; write \"locate\", or an address such as \"locate:192.168.1.255:4000\"", c.Address)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"imbrouter/imb/hub"
 	"imbrouter/imb/wire"
@@ -66,27 +67,32 @@ func (l *loader) hub() {
 	l.config.Hub = h
 	c := &Check{l.document, l.config, []string{"hub"}, table}
 	l.decode(table, c.path, h)
-	if _, _, err := splitAddress(h.Listen, -1); err != nil {
-		c.Errorf("listen", "%v; write an address and a port, such as \"127.0.0.1:4000\"", err)
-	}
-	if _, _, err := splitAddress(h.Locator, -1); err != nil && h.Locator != "" {
-		c.Errorf("locator", "%v; write an address and a port, such as \"0.0.0.0:4000\", or leave it out", err)
-	}
-	// Of a limit that was left out, the hub knows the default.
-	limit(c, "max_connections", h.MaxConnections, 1, 1_000_000)
-	limit(c, "max_events", h.MaxEvents, 1, maxNumber)
-	limit(c, "queue", h.Queue, MinQueue, MaxQueue)
-	limit(c, "slow_consumer_timeout", h.SlowConsumerTimeout, Duration(time.Millisecond), Duration(time.Hour))
-	limit(c, "max_streams", h.MaxStreams, 1, maxNumber)
-	limit(c, "max_variables", h.MaxVariables, 1, maxNumber)
-	limit(c, "max_variable_bytes", h.MaxVariableBytes, 1, MaxQueue)
-	limit(c, "max_timers", h.MaxTimers, 1, maxTimers)
-	limit(c, "min_tick_interval", h.MinTickInterval, Duration(100*time.Microsecond), Duration(time.Hour))
+	h.Check(c)
 }
 
-func limit[T cmp.Ordered](c *Check, key string, value, least, most T) {
-	if c.Defined(key) {
-		Range(c, key, value, least, most)
+// Check reports every value that is wrong, in a file or on a command line. Of a
+// limit that is not defined the hub knows the default.
+func (h *Hub) Check(r Reporter) {
+	if _, _, err := splitAddress(h.Listen, -1); err != nil {
+		r.Errorf("listen", "%v; write an address and a port, such as \"127.0.0.1:4000\"", err)
+	}
+	if _, _, err := splitAddress(h.Locator, -1); err != nil && h.Locator != "" {
+		r.Errorf("locator", "%v; write an address and a port, such as \"0.0.0.0:4000\", or leave it out", err)
+	}
+	limit(r, "max_connections", h.MaxConnections, 1, 1_000_000)
+	limit(r, "max_events", h.MaxEvents, 1, maxNumber)
+	limit(r, "queue", h.Queue, MinQueue, MaxQueue)
+	limit(r, "slow_consumer_timeout", h.SlowConsumerTimeout, Duration(time.Millisecond), Duration(time.Hour))
+	limit(r, "max_streams", h.MaxStreams, 1, maxNumber)
+	limit(r, "max_variables", h.MaxVariables, 1, maxNumber)
+	limit(r, "max_variable_bytes", h.MaxVariableBytes, 1, MaxQueue)
+	limit(r, "max_timers", h.MaxTimers, 1, maxTimers)
+	limit(r, "min_tick_interval", h.MinTickInterval, Duration(100*time.Microsecond), Duration(time.Hour))
+}
+
+func limit[T cmp.Ordered](r Reporter, key string, value, least, most T) {
+	if r.Defined(key) {
+		Range(r, key, value, least, most)
 	}
 }
 
@@ -105,7 +111,10 @@ func (h *Hub) listensAt(host string, port int) bool {
 func splitAddress(address string, defaultPort int) (host string, port int, err error) {
 	host, text, err := net.SplitHostPort(address)
 	if err != nil && defaultPort >= 0 {
-		host, text, err = net.SplitHostPort(net.JoinHostPort(strings.Trim(address, "[]"), strconv.Itoa(defaultPort)))
+		host, text, err = address, strconv.Itoa(defaultPort), nil
+		if strings.HasPrefix(address, "[") && strings.HasSuffix(address, "]") {
+			host = address[1 : len(address)-1]
+		}
 	}
 	if err != nil {
 		return "", 0, fmt.Errorf("%q is no address with a port", address)
@@ -114,8 +123,16 @@ func splitAddress(address string, defaultPort int) (host string, port int, err e
 	if err != nil {
 		return "", 0, fmt.Errorf("%q is no port from 0 to 65535", text)
 	}
-	if strings.ContainsAny(host, " \t\r\n/\\@") {
+	if !isHost(host) {
 		return "", 0, fmt.Errorf("%q is no host", host)
 	}
 	return host, int(n), nil
+}
+
+// isHost tells whether a text may be a name or an IP address; "" may be.
+func isHost(host string) bool {
+	bad := strings.ContainsFunc(host, func(r rune) bool {
+		return unicode.IsSpace(r) || unicode.IsControl(r) || strings.ContainsRune("[]/\\@", r)
+	})
+	return !bad && (!strings.Contains(host, ":") || parseIP(host) != nil)
 }

@@ -38,7 +38,7 @@ func (c *Check) EventPattern(key string, i int, connection, name string) (full s
 	case star >= 0 && star < len(name)-1:
 		c.ItemErrorf(key, i, "%q: \"*\" can only stand at the end of a name", name)
 	default:
-		if fault := nameFault(full); fault != "" {
+		if fault := NameFault(full); fault != "" {
 			c.ItemErrorf(key, i, "%s", fault)
 		} else if rest, twice := repeats(federation, name); twice {
 			c.ItemWarnf(key, i, "%q becomes %q, because the connection's federation is put before it; write %q, or %q for the full name",
@@ -57,11 +57,11 @@ func publishedFault(name, full string) string {
 	case strings.HasPrefix(name, "="):
 		return fmt.Sprintf("%q: \"=\" for a full name works in the events of a source only; name the event without its federation, which the sink's connection gives", name)
 	}
-	return nameFault(full)
+	return NameFault(full)
 }
 
-// nameFault tells why hubs do not take a name, "" for nothing.
-func nameFault(full string) string {
+// NameFault tells why hubs do not take a full name, "" for nothing.
+func NameFault(full string) string {
 	switch {
 	case len(full) > wire.MaxNameLength:
 		return fmt.Sprintf("a name with its federation is at most %d bytes long, this one has %d", wire.MaxNameLength, len(full))
@@ -79,7 +79,7 @@ func federationFault(federation string) string {
 	case strings.Contains(federation, wire.Wildcard):
 		return fmt.Sprintf("%q must not contain %q", federation, wire.Wildcard)
 	}
-	return nameFault(federation)
+	return NameFault(federation)
 }
 
 // repeats tells whether a name, which gets a federation put before it, begins
