@@ -1,6 +1,11 @@
 package imb
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+
+	"imbrouter/imb/wire"
+)
 
 // Errors by which callers decide. The errors that functions return wrap them
 // and say what was being done.
@@ -27,6 +32,9 @@ var (
 	ErrNotPublished = errors.New("event is not published; call Publish first")
 	// ErrWildcard says that a name that ends in "*" can be subscribed only.
 	ErrWildcard = errors.New(`a name that ends in "*" can only be subscribed`)
+	// ErrNameTooLong says that an event's full name is longer than hubs take,
+	// wire.MaxNameLength.
+	ErrNameTooLong = fmt.Errorf("a name has at most %d bytes", wire.MaxNameLength)
 	// ErrQueueFull says that the hub takes nothing and that too many
 	// subscriptions or publications wait to be told to it; try again later.
 	ErrQueueFull = errors.New("send queue is full")

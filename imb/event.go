@@ -54,7 +54,7 @@ func (e *Event) isWildcard() bool { return strings.HasSuffix(e.name, wire.Wildca
 // Publish tells the hub that this client sends on the event: now, if there is
 // a connection, and again after each reconnect. It fails with ErrWildcard,
 // ErrQueueFull, ErrClosed or, for a name of more than wire.MaxNameLength bytes,
-// wire.ErrTooLarge.
+// ErrNameTooLong.
 func (e *Event) Publish() error {
 	if e.isWildcard() {
 		return fmt.Errorf("publish %q: %w", e.name, ErrWildcard)

@@ -121,7 +121,7 @@ func TestSendRefuses(t *testing.T) {
 		{"on an event that is not published", c.Event("other").SignalString(ctx, ""), imb.ErrNotPublished},
 		{"on a wildcard", filter.SignalString(ctx, ""), imb.ErrWildcard},
 		{"publishing a wildcard", filter.Publish(), imb.ErrWildcard},
-		{"subscribing a name that is too long", c.Event(strings.Repeat("x", 4096)).Subscribe(), wire.ErrTooLarge},
+		{"subscribing a name that is too long", c.Event(strings.Repeat("x", 4096)).Subscribe(), imb.ErrNameTooLong},
 	} {
 		if !errors.Is(test.err, test.want) {
 			t.Errorf("%s: error is %v, want %v", test.what, test.err, test.want)

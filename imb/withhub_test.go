@@ -86,7 +86,7 @@ func TestStreamIsCutWhenItsEventChanges(t *testing.T) {
 func TestNameThatIsTooLong(t *testing.T) {
 	_, publisher, _ := pair(t)
 	must(t, publisher.FullEvent(strings.Repeat("x", wire.MaxNameLength)).Publish())
-	if err := publisher.FullEvent(strings.Repeat("x", wire.MaxNameLength+1)).Publish(); !errors.Is(err, wire.ErrTooLarge) {
+	if err := publisher.FullEvent(strings.Repeat("x", wire.MaxNameLength+1)).Publish(); !errors.Is(err, imb.ErrNameTooLong) {
 		t.Errorf("error is %v", err)
 	}
 }

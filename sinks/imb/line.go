@@ -8,7 +8,6 @@ import (
 	"sync/atomic"
 
 	"imbrouter/imb"
-	"imbrouter/imb/wire"
 	"imbrouter/router"
 )
 
@@ -85,7 +84,7 @@ func (l *line) publish(full string) (*imb.Event, error) {
 	}
 	e := l.client.FullEvent(full)
 	switch err := e.Publish(); {
-	case errors.Is(err, imb.ErrWildcard), errors.Is(err, wire.ErrTooLarge):
+	case errors.Is(err, imb.ErrWildcard), errors.Is(err, imb.ErrNameTooLong):
 		return nil, router.Permanent(err)
 	case err != nil:
 		return nil, err
