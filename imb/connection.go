@@ -263,9 +263,9 @@ func (n *connection) deliver(d delivery, data []byte) {
 // translate notes which event the hub means by an id of its own.
 func (n *connection) translate(t wire.Translation) {
 	if t.ClientID < 0 {
-		if n.hubEvents[t.HubID] != nil {
+		if h := n.hubEvents[t.HubID]; h != nil {
 			delete(n.hubEvents, t.HubID)
-			n.deliver(delivery{what: hubEventGone, hub: t.HubID, at: n.arrived}, nil)
+			n.deliver(delivery{what: hubEventGone, hub: t.HubID, at: n.arrived, err: h.whyGone()}, nil)
 		}
 		return
 	}
@@ -274,7 +274,7 @@ func (n *connection) translate(t wire.Translation) {
 		if h.event != nil && h.event != event {
 			// Streams that came to the old event get no more: the hub sends
 			// only to who was there for the header.
-			n.deliver(delivery{what: hubEventGone, hub: t.HubID, at: n.arrived}, nil)
+			n.deliver(delivery{what: hubEventGone, hub: t.HubID, at: n.arrived, err: errRetargeted}, nil)
 		}
 		h.event = event
 		h.resolve()
@@ -282,6 +282,23 @@ func (n *connection) translate(t wire.Translation) {
 			n.flush.translated()
 		}
 	}
+}
+
+// Why a hub's event id means something else from now on.
+var (
+	errUnsubscribed = errors.New("the event was unsubscribed")
+	errNoPublisher  = errors.New("its sender has left: the hub knows no publisher of the event any more")
+	errRetargeted   = errors.New("another subscription has taken the event over")
+)
+
+// whyGone tells why the hub has taken the event's translation back. It does so
+// when it is asked to; and of an event that only a wildcard subscribes, when
+// nobody publishes it any more.
+func (h *hubEvent) whyGone() error {
+	if h.event != nil && h.event.isWildcard() && h.event.subscribed.Load() {
+		return errNoPublisher
+	}
+	return errUnsubscribed
 }
 
 // nameHubEvent notes the name of a hub's event, which is what tells the events

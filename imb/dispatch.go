@@ -59,7 +59,7 @@ func (d *dispatcher) deliver(item *delivery, data []byte) {
 	case streamLost:
 		d.streams.lost(*item, data)
 	case hubEventGone:
-		d.streams.endEvent(item.hub)
+		d.streams.endEvent(item.hub, item.err)
 	case drained:
 		item.done()
 	}

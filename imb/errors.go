@@ -48,8 +48,8 @@ var (
 	ErrNoAnswer = errors.New("the hub does not answer this request")
 
 	// ErrStreamCut ends an incoming stream that will get no tail: its sender
-	// abandoned it and began another with its id, or the event was
-	// unsubscribed.
+	// abandoned it and began another with its id, or has left, which shows at
+	// once under a wildcard only; or the event was unsubscribed.
 	ErrStreamCut = errors.New("stream was cut off")
 	// ErrStreamIdle ends an incoming stream that was silent for
 	// Options.StreamIdleTimeout.

@@ -20,7 +20,7 @@ const (
 	variable          // a setVariable frame; the data is its payload
 	allLost           // the connection was lost, for the reason err
 	streamLost        // a part of the stream was dropped; the data is its wire.StreamChunk
-	hubEventGone      // the hub's event id will mean something else from now on
+	hubEventGone      // the hub's event id will mean something else from now on, for the reason err
 	drained           // everything before has been handled: tell done
 )
 

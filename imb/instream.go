@@ -67,7 +67,7 @@ func (s *inStreams) header(d delivery, start wire.StreamStart) {
 			s.collide(key, old, d, start, handler)
 			return
 		}
-		s.remove(key, old, fmt.Errorf("stream %q: %w", old.name, ErrStreamCut))
+		s.remove(key, old, fmt.Errorf("stream %q: %w: another has begun with its id", old.name, ErrStreamCut))
 	}
 	st := s.add(key, start.Name)
 	if handler == nil || !s.mayReceive(d, start) {
@@ -139,10 +139,10 @@ func (s *inStreams) lost(d delivery, data []byte) {
 }
 
 // endEvent ends the streams of a hub's event id that is free for another event.
-func (s *inStreams) endEvent(hub int32) {
+func (s *inStreams) endEvent(hub int32, cause error) {
 	for key, st := range s.byKey {
 		if key.hub == hub {
-			s.remove(key, st, fmt.Errorf("stream %q: %w: the event was unsubscribed", st.name, ErrStreamCut))
+			s.remove(key, st, fmt.Errorf("stream %q: %w: %w", st.name, ErrStreamCut, cause))
 		}
 	}
 }

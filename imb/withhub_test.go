@@ -74,11 +74,32 @@ func TestStreamIsCutWhenItsEventChanges(t *testing.T) {
 			must(t, err)
 			<-begun
 			must(t, change(exact))
-			if err := <-end; !errors.Is(err, imb.ErrStreamCut) {
+			if err := <-end; !errors.Is(err, imb.ErrStreamCut) || !strings.Contains(err.Error(), "another subscription") {
 				t.Errorf("the stream ended with %v", err)
 			}
 			out.Abort()
 		})
+	}
+}
+
+// Under a wildcard the hub tells that nobody publishes an event any more: the
+// stream of a sender that is gone need not be waited for.
+func TestSenderThatLeaves(t *testing.T) {
+	_, publisher, subscriber := pair(t)
+	wildcard := subscriber.Event("f.*")
+	end := make(ended, 1)
+	wildcard.HandleStreams(func(imb.IncomingStream) imb.StreamReceiver { return end })
+	must(t, wildcard.Subscribe())
+	must(t, subscriber.Flush(t.Context()))
+	e := publisher.Event("f.a")
+	must(t, e.Publish())
+	_, err := e.OpenStream(t.Context(), "n", imb.StreamOptions{})
+	must(t, err)
+	must(t, publisher.Flush(t.Context()))
+	closeNow(t, publisher)
+	const want = `stream "n": stream was cut off: its sender has left: the hub knows no publisher of the event any more`
+	if err := <-end; !errors.Is(err, imb.ErrStreamCut) || err.Error() != want {
+		t.Errorf("the stream ended with %v, want %s", err, want)
 	}
 }
 
