@@ -467,6 +467,11 @@ func TestTransfersShowProgress(t *testing.T) {
 
 // Progress is told while there is any, and once when there is none.
 func TestTransfersAreLogged(t *testing.T) {
+	t.Run("from a hub", func(t *testing.T) { testTransfersAreLogged(t, "f.e", " event=f.e") })
+	t.Run("from a folder", func(t *testing.T) { testTransfersAreLogged(t, "", "") })
+}
+
+func testTransfersAreLogged(t *testing.T, event, attribute string) {
 	synctest.Test(t, func(t *testing.T) {
 		var log strings.Builder
 		plain := &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
@@ -478,7 +483,7 @@ func TestTransfersAreLogged(t *testing.T) {
 		p := plan(map[string]router.Sink{"out": &recorder{}}, route("r", "out"))
 		o := router.Options{Log: slog.New(slog.NewTextHandler(&log, plain)), LogProgress: true}
 		err := deliver(p, o, func(next router.Sink) {
-			w, err := next.Stream(t.Context(), router.StreamInfo{ID: 7, Federation: "f", Event: "e", Name: "s", Size: 2 << 10})
+			w, err := next.Stream(t.Context(), router.StreamInfo{ID: 7, Event: event, Name: "s", Size: 2 << 10})
 			if err != nil {
 				t.Error(err)
 				return
@@ -499,6 +504,7 @@ msg="transfer under way" source=in event=f.e stream=s done="1.0 KiB of 2.0 KiB" 
 msg="transfer stands still" source=in event=f.e stream=s done="1.0 KiB of 2.0 KiB"
 msg="transfer under way" source=in event=f.e stream=s done="1.5 KiB of 2.0 KiB" rate="102 B/s"
 `
+		want = strings.ReplaceAll(want, " event=f.e", attribute)
 		if log.String() != want {
 			t.Errorf("log:\n%s\nwant:\n%s", &log, want)
 		}

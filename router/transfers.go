@@ -185,7 +185,11 @@ func (t Transfer) log(log *slog.Logger, before look) look {
 	if t.Size > 0 {
 		done += " of " + humanize.IBytes(uint64(t.Size))
 	}
-	attrs := []any{"source", t.Source, "event", t.Event, "stream", t.Name, "done", done}
+	attrs := []any{"source", t.Source}
+	if t.Event != "" { // a file has none yet
+		attrs = append(attrs, "event", t.Event)
+	}
+	attrs = append(attrs, "stream", t.Name, "done", done)
 	if now.still {
 		log.Info("transfer stands still", attrs...)
 		return now

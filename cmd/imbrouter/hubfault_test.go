@@ -66,7 +66,7 @@ func TestHubLostBeforeItHasReadAFile(t *testing.T) {
 				t.Errorf("received %d times", n)
 			}
 			if test.kill { // the receiver knows that the stream ended
-				receiver.await(`stream is incomplete.*stream=file.bin`)
+				receiver.await(`stream lost.*stream=file.bin`)
 			}
 		})
 	}

@@ -206,8 +206,8 @@ func TestStreamsWithoutAnEnd(t *testing.T) {
 			test.after(s, proxy)
 			d.awaitIncomplete(t, map[string]incomplete{"file.bin": test.want})
 			imbtest.Eventually(t, func() bool {
-				return len(d.lines(`level=WARN msg="stream is incomplete" .*stream=file\.bin .*`+test.want.cause)) == 1
-			}, "the log tells of it")
+				return len(d.lines(`level=(WARN|ERROR) .*stream=file\.bin .*`+test.want.cause)) == 1
+			}, "the log tells of it, in one line")
 			// The next one is received, and late bytes do not matter.
 			imbtest.Eventually(t, func() bool { return proxy.Connections() == 1 }, "the router is connected")
 			next := dialSender(t, addr)

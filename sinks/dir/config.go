@@ -61,7 +61,8 @@ type Config struct {
 	// Incomplete says what becomes of a stream that does not arrive whole:
 	// "keep" puts what came of it into .imbrouter/incomplete, with
 	// <name>.reason.txt beside it, "remove" deletes it. What did not fit on the
-	// disk is always deleted. Default "keep".
+	// disk is always deleted, and so is a file that its source still has. Default
+	// "keep".
 	Incomplete string `toml:"incomplete"`
 	// IncompleteMaxAge is how long an incomplete file is kept. Default "168h",
 	// 7 days.

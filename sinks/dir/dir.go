@@ -242,20 +242,21 @@ func (s *sink) sweepOne(f *folder, partial string) {
 		return
 	}
 	name := streamName(partial)
-	kept, err := f.setAside(partial, name, reasonText(errLeftOver, name), s.config.Incomplete)
+	kept, err := f.setAside(partial, name, reasonText(notWhole, errLeftOver, name), s.config.Incomplete)
 	if !errors.Is(err, fs.ErrNotExist) { // else its stream has just ended
-		s.logIncomplete(f, kept, err, "stream", shown(name), "error", errLeftOver)
+		s.logIncomplete(f, slog.LevelWarn, notWhole, kept, err, "stream", shown(name), "error", errLeftOver)
 	}
 }
 
-// logIncomplete tells of a stream that did not arrive whole: what is kept of
-// it, if anything, and what went wrong in keeping it.
-func (s *sink) logIncomplete(f *folder, kept string, err error, attributes ...any) {
+// logIncomplete tells what became of a stream that has no file: what is kept of
+// it, if anything, and, as a warning at least, what went wrong in keeping it.
+func (s *sink) logIncomplete(f *folder, level slog.Level, what, kept string, err error, attributes ...any) {
 	if kept != "" {
 		attributes = append(attributes, "path", f.abs(kept))
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		attributes = append(attributes, "cleanup_error", err)
+		level = slog.LevelWarn
 	}
-	s.log.Warn("stream is incomplete", attributes...)
+	s.log.Log(context.Background(), level, what, attributes...)
 }

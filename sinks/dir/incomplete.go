@@ -175,17 +175,23 @@ func (f *folder) setAside(partial, streamName, reason, policy string) (string, e
 	return "", f.root.Remove(partial)
 }
 
+// What may have become of a stream that has no file.
+const (
+	notWhole = "stream did not arrive whole"
+	notTaken = "stream arrived whole, but could not be stored"
+)
+
 // reasonText begins what stands beside an incomplete file.
-func reasonText(cause error, name string) string {
-	return fmt.Sprintf("This stream did not arrive whole: %v\n\nname:     %s\n", cause, shown(name))
+func reasonText(what string, cause error, name string) string {
+	return fmt.Sprintf("This %s: %v\n\nname:     %s\n", what, cause, shown(name))
 }
 
-func (w *stream) reasonText(cause error) string {
+func (w *stream) reasonText(what string, cause error) string {
 	size := humanize.Comma(w.size)
 	if w.info.Size >= 0 {
 		size += " of " + humanize.Comma(w.info.Size)
 	}
-	return reasonText(cause, w.name) + fmt.Sprintf(
+	return reasonText(what, cause, w.name) + fmt.Sprintf(
 		"stream:   %s\nevent:    %s\nsource:   %s\nbegun:    %s\nended:    %s\nreceived: %s bytes\n",
 		shown(w.info.Name), shown(w.info.FullName()), w.info.Source,
 		w.begun.Format(time.RFC3339), time.Now().Format(time.RFC3339), size)

@@ -3,6 +3,7 @@ package dir
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -56,11 +57,34 @@ func TestAbort(t *testing.T) {
 				t.Errorf("kept %v", kept)
 			}
 			log := s.log.String()
-			if strings.Count(log, `level=WARN msg="stream is incomplete"`) != 2 || strings.Contains(log, "\x1b") ||
+			if strings.Count(log, `level=DEBUG msg="stream did not arrive whole"`) != 2 || strings.Contains(log, "\x1b") ||
 				!strings.Contains(log, errCutOff.Error()) {
 				t.Errorf("logged %s", log)
 			}
 		})
+	}
+}
+
+// A file that its source still has is not kept a second time.
+func TestNothingIsKeptOfAFile(t *testing.T) {
+	s := open(t, func(c *Config) { c.IfExists = ifExistsFail })
+	s.mustSend(t, "taken", "1")
+	for _, name := range []string{"cut off", "taken"} {
+		info := named(name)
+		info.Replay = func() (io.ReadCloser, error) { return nil, errCutOff }
+		w, err := s.Stream(t.Context(), info)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprint(w, "part")
+		if name == "cut off" {
+			w.Abort(errCutOff)
+		} else if err := w.Commit(t.Context()); err == nil {
+			t.Error("a second file of that name was taken")
+		}
+	}
+	if kept, left := s.incompletes(t), s.partials(t); len(kept)+len(left) > 0 {
+		t.Errorf("kept %v, left over %v", kept, left)
 	}
 }
 

@@ -47,6 +47,11 @@ func TestIfExists(t *testing.T) {
 					kept = append(kept, name+"="+contents)
 				}
 			}
+			for name, contents := range s.incompletes(t) {
+				if strings.HasSuffix(name, reasonSuffix) && !strings.Contains(contents, "arrived whole") {
+					t.Errorf("the reason is\n%s", contents)
+				}
+			}
 			if test.fails && len(kept) != 2 || !test.fails && len(kept) > 0 {
 				t.Errorf("incomplete: %v", kept)
 			}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -172,8 +173,7 @@ func (w *stream) Commit(context.Context) error {
 	_ = w.folder.removePartial(w.partial)
 	step(stepLanded)
 	w.end(errCommitted)
-	w.sink.log.Info(message, "path", w.delivery.Path, "size", w.size,
-		"event", shown(w.info.FullName()), "stream", shown(w.info.Name))
+	w.sink.log.Info(message, append([]any{"path", w.delivery.Path, "size", w.size}, w.attributes()...)...)
 	return nil
 }
 
@@ -182,6 +182,15 @@ func (w *stream) Delivery() router.Delivery {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.delivery
+}
+
+// attributes says in the log which stream this is. A file from a folder has no
+// event.
+func (w *stream) attributes() (attributes []any) {
+	if event := w.info.FullName(); event != "" {
+		attributes = append(attributes, "event", shown(event))
+	}
+	return append(attributes, "stream", shown(w.info.Name))
 }
 
 // sync makes the contents durable. After a failed fsync nobody knows what is
@@ -207,7 +216,7 @@ func (w *stream) Abort(cause error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.ended == nil {
-		w.fail(cause, false)
+		w.fail(slog.LevelDebug, cause, false)
 	}
 }
 
@@ -221,7 +230,7 @@ func (w *stream) checkIdle() {
 			w.idle.Reset(rest)
 			return
 		}
-		w.fail(fmt.Errorf("%w: idle_timeout is %v", errIdle, limit), false)
+		w.fail(slog.LevelWarn, fmt.Errorf("%w: idle_timeout is %v", errIdle, limit), false)
 	}
 	w.sink.timers.Done()
 }
@@ -230,28 +239,30 @@ func (w *stream) checkIdle() {
 // error for its caller. w.mu is held.
 func (w *stream) broke(err error) error {
 	err = w.folder.unavailable(err)
-	w.fail(err, isFull(err))
+	w.fail(slog.LevelDebug, err, isFull(err))
 	return err
 }
 
-// fail ends the stream as incomplete, for the given cause. full says that the
-// cause is a disk without room: then nothing is kept, and the cause says so to
-// the caller of this sink, who tells of it. w.mu is held.
-func (w *stream) fail(cause error, full bool) {
+// fail ends the stream without a file, for the given cause, and logs that: at
+// level debug when the caller of this sink knows the cause, and tells of it. full
+// says that the cause is a disk without room: what is kept would keep it full. Of
+// a file that its source still has nothing is kept either. w.mu is held.
+func (w *stream) fail(level slog.Level, cause error, full bool) {
 	policy := w.sink.config.Incomplete
 	flushErr := w.folder.unavailable(w.flush())
-	if full || isFull(flushErr) {
-		policy = incompleteRemove // what is kept would keep the disk full
+	if full || isFull(flushErr) || w.info.Replay != nil {
+		policy = incompleteRemove
 	}
 	if w.file != nil {
 		_ = w.file.Close() // it is not whole, whatever this says
 	}
-	kept, err := w.folder.setAside(w.partial, w.name, w.reasonText(cause), policy)
-	w.end(cause)
-	if err = errors.Join(flushErr, err); err != nil || !full {
-		w.sink.logIncomplete(w.folder, kept, err, "stream", shown(w.info.Name), "event", shown(w.info.FullName()),
-			"size", w.size, "error", cause)
+	what := notWhole
+	if w.turn != nil {
+		what = notTaken
 	}
+	kept, err := w.folder.setAside(w.partial, w.name, w.reasonText(what, cause), policy)
+	w.end(cause)
+	w.sink.logIncomplete(w.folder, level, what, kept, errors.Join(flushErr, err), append(w.attributes(), "size", w.size, "error", cause)...)
 }
 
 // end lets go of all that an open stream holds but its file. w.mu is held.

@@ -78,14 +78,20 @@ func (s *stream) Write(p []byte) (int, error) {
 }
 
 func (s *stream) Commit(ctx context.Context) error {
-	s.sink.log.Log(ctx, s.sink.level, "stream",
-		"event", short(s.info.FullName()), "stream", short(s.info.Name), "size", s.size)
+	s.sink.log.Log(ctx, s.sink.level, "stream", s.attributes()...)
 	return router.ErrNotTaken
 }
 
 func (s *stream) Abort(cause error) {
-	s.sink.log.Log(context.Background(), s.sink.level, "stream cut off",
-		"event", short(s.info.FullName()), "stream", short(s.info.Name), "size", s.size, "error", cause)
+	s.sink.log.Log(context.Background(), s.sink.level, "stream cut off", append(s.attributes(), "error", cause)...)
+}
+
+// attributes says which stream this is. A file from a folder has no event.
+func (s *stream) attributes() (attributes []any) {
+	if event := s.info.FullName(); event != "" {
+		attributes = append(attributes, "event", short(event))
+	}
+	return append(attributes, "stream", short(s.info.Name), "size", s.size)
 }
 
 // short returns a name from outside, which may have megabytes, as far as a line
