@@ -39,11 +39,11 @@ func (b *progressBars) Write(p []byte) (int, error) {
 
 func (b *progressBars) close() { b.progress.Wait() }
 
-// add draws a bar; of a transfer whose size is unknown, below 0, the bytes and
-// their rate alone.
-func (b *progressBars) add(label string, size int64) *mpb.Bar {
+// add draws a bar of a transfer that was begun at that time; of one whose size is
+// unknown, below 0, the bytes and their rate alone.
+func (b *progressBars) add(label string, size int64, begun time.Time) *mpb.Bar {
 	name := decor.Name(label+"  ", decor.WCSyncSpaceR)
-	speed := decor.AverageSpeed(decor.SizeB1024(0), "  % .1f")
+	speed := decor.NewAverageSpeed(decor.SizeB1024(0), "  % .1f", begun)
 	if size < 0 {
 		return b.progress.New(0, mpb.NopStyle(), mpb.BarRemoveOnComplete(),
 			mpb.PrependDecorators(name, decor.Current(decor.SizeB1024(0), "% .1f"), speed))
@@ -97,7 +97,7 @@ func (b *progressBars) update(bars map[uint64]*mpb.Bar, transfers []router.Trans
 		alive[t.ID] = true
 		bar, ok := bars[t.ID]
 		if !ok {
-			bar = b.add(transferLabel(t), t.Size)
+			bar = b.add(transferLabel(t), t.Size, t.Started)
 			bars[t.ID] = bar
 		}
 		bar.SetCurrent(t.Done)

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"imbrouter/router"
 )
@@ -39,13 +40,30 @@ func TestProgressBars(t *testing.T) {
 	} {
 		var s screen
 		bars := newProgressBars(&s)
-		bar := bars.add(transferLabel(test.transfer), test.transfer.Size)
+		bar := bars.add(transferLabel(test.transfer), test.transfer.Size, time.Now())
 		bar.SetCurrent(test.transfer.Done)
 		eventually(t, func() bool { return strings.Contains(s.String(), "2.0 KiB") }, "progress is drawn")
 		bar.Abort(true)
 		bars.close()
 		if drawn := s.String(); !strings.Contains(drawn, test.want) || strings.Contains(drawn, " / ") != test.total {
 			t.Errorf("drawn: %q, want %q", drawn, test.want)
+		}
+	}
+}
+
+// The rate is that of the whole transfer, of which a bar shows the end only.
+func TestProgressBarsTellTheRate(t *testing.T) {
+	t.Parallel()
+	for _, size := range []int64{-1, 4 << 20} {
+		var s screen
+		bars := newProgressBars(&s)
+		bar := bars.add("a", size, time.Now().Add(-1024*time.Second))
+		bar.SetCurrent(2 << 20)
+		eventually(t, func() bool { return strings.Contains(s.String(), "2.0 MiB") }, "progress is drawn")
+		bar.Abort(true)
+		bars.close()
+		if drawn := s.String(); !strings.Contains(drawn, "2.0 KiB/s") {
+			t.Errorf("drawn of %d bytes: %q", size, drawn)
 		}
 	}
 }

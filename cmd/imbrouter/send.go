@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
@@ -94,7 +95,7 @@ func sendFile(cmd *cobra.Command, event *imb.Event, path, name string) error {
 func sendBody(cmd *cobra.Command, event *imb.Event, name string, body io.Reader, size int64) (int64, error) {
 	if stderr := cmd.ErrOrStderr(); isTerminal(stderr) {
 		bars := newProgressBars(stderr)
-		bar := bars.add(fmt.Sprintf("sending %q on %q", name, event.Name()), size)
+		bar := bars.add(fmt.Sprintf("sending %q on %q", name, event.Name()), size, time.Now())
 		defer bars.close()
 		defer bar.Abort(true)
 		var err error
