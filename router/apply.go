@@ -36,13 +36,13 @@ func (r *Router) Apply(ctx context.Context, plan Plan) error {
 	if err := r.open(ctx, plan); err != nil {
 		return err
 	}
-	old := r.plan
+	old, oldRoutes := r.plan, r.routes
 	awaitReady(ctx, r.log, "sink", added(old.Sinks, plan.Sinks))
 	r.connect(plan)
 	r.watch(plan)
 	r.plan = plan
 	r.switchSources(ctx, old, plan)
-	r.leaveSinks(old)
+	r.leave(old, oldRoutes)
 	return nil
 }
 
@@ -209,9 +209,9 @@ func (r *Router) switchSources(ctx context.Context, old, plan Plan) {
 	}
 }
 
-// leaveSinks closes the sinks of a former plan that are not in the present one,
-// when nothing can lead there any more.
-func (r *Router) leaveSinks(old Plan) {
+// leave closes the sinks of a former plan, and of its routes, those that are not
+// in the present one, when nothing can lead there any more.
+func (r *Router) leave(old Plan, oldRoutes map[string]*route) {
 	r.draining = slices.DeleteFunc(r.draining, func(ended <-chan struct{}) bool {
 		select {
 		case <-ended:
@@ -220,14 +220,17 @@ func (r *Router) leaveSinks(old Plan) {
 			return false
 		}
 	})
-	gone := added(r.plan.Sinks, old.Sinks)
-	if len(gone) == 0 {
+	gone, goneRoutes := added(r.plan.Sinks, old.Sinks), added(r.routes, oldRoutes)
+	if len(gone)+len(goneRoutes) == 0 {
 		return
 	}
 	draining := slices.Clone(r.draining)
 	r.closing.Go(func() {
 		for _, ended := range draining {
 			<-ended
+		}
+		for _, name := range sorted(goneRoutes) {
+			goneRoutes[name].close()
 		}
 		for _, name := range sortedBackward(gone) {
 			r.close(gone[name], "sink", name)

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -143,6 +145,76 @@ func TestApplyLeavesTheSamePartsAlone(t *testing.T) {
 			t.Errorf("a got %q, b got %q", a.got(), b.got())
 		}
 	})
+}
+
+// What was only counted is told when a route goes, and when the router stops.
+func TestCountsOfFailuresAreToldAtTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log lockedText
+		in := newPump("in", func(string) {})
+		failing := func() router.Sink {
+			return &recorder{fail: slices.Repeat([]error{router.Permanent(errors.New("no such thing"))}, 50)}
+		}
+		p := func() router.Plan {
+			return router.Plan{
+				Sources: map[string]router.Source{"in": in}, Sinks: map[string]router.Sink{"broken": failing()},
+				Routes: []router.Route{{Name: "r", From: []string{"in"}, To: []string{"broken"}}},
+			}
+		}
+		r, err := router.New(p(), router.Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		var running sync.WaitGroup
+		running.Go(func() {
+			if err := r.Run(ctx); err != nil {
+				t.Error(err)
+			}
+		})
+		next := <-in.next
+		send := func() {
+			for range 50 {
+				if err := next.Signal(ctx, router.Signal{ID: router.NextID(), Event: "e"}); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+		told := func() int {
+			synctest.Wait()
+			return strings.Count(log.String(), "count=50 untold=49")
+		}
+		send()
+		before := told()
+		if err := r.Apply(ctx, p()); err != nil {
+			t.Fatal(err)
+		}
+		replaced := told()
+		send()
+		cancel()
+		running.Wait()
+		if stopped := told(); before != 0 || replaced != 1 || stopped != 2 {
+			t.Errorf("told %d, %d and %d times:\n%s", before, replaced, stopped, &log)
+		}
+	})
+}
+
+// lockedText is a log that may be read meanwhile.
+type lockedText struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *lockedText) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *lockedText) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
 }
 
 func TestApplyReplacesSources(t *testing.T) {

@@ -17,17 +17,19 @@ const (
 
 // FailureLog tells of failures that may come thousands of times: of equal ones
 // the first and then one every minute, with the count of all failures, and when
-// they are over. It is safe for concurrent use.
+// they are over. Its owner closes it. It is safe for concurrent use.
 type FailureLog struct {
 	log                *slog.Logger
 	message, recovered string
 
 	failing atomic.Bool // count is above 0
 
-	mu    sync.Mutex
-	count int                  // of the run of failures
-	last  time.Time            // when there was one
-	told  map[string]time.Time // when each different one was told of last
+	mu     sync.Mutex
+	count  int                  // of the run of failures
+	untold int                  // of them, since the last line
+	err    error                // of the last
+	last   time.Time            // when it was
+	told   map[string]time.Time // when each different one was told of last
 }
 
 // NewFailureLog returns a FailureLog that logs message, at level error, for
@@ -44,7 +46,8 @@ func (f *FailureLog) Failure(what string, err error, attrs ...any) {
 	defer f.mu.Unlock()
 	f.count++
 	f.failing.Store(true)
-	f.last = time.Now()
+	f.untold++
+	f.err, f.last = err, time.Now()
 	key := what + "\x00" + err.Error()
 	if told, ok := f.told[key]; ok && f.last.Sub(told) < repeatInterval {
 		return
@@ -59,7 +62,19 @@ func (f *FailureLog) Failure(what string, err error, attrs ...any) {
 	if len(f.told) == maxTold {
 		attrs = append(attrs, "next", "told only with its number, for up to a minute")
 	}
+	f.untold = 0
 	f.log.Error(f.message, append(attrs, "error", err, "count", f.count)...)
+}
+
+// Close tells how many failures there were if not all were told of one by one,
+// with the reason of the last.
+func (f *FailureLog) Close() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.untold > 0 {
+		f.log.Error(f.message, "error", f.err, "count", f.count, "untold", f.untold)
+		f.untold = 0
+	}
 }
 
 // forget makes room for others.
@@ -81,7 +96,7 @@ func (f *FailureLog) Success() {
 	defer f.mu.Unlock()
 	if f.count > 0 && time.Since(f.last) >= repeatInterval {
 		f.log.Info(f.recovered, "failed", f.count)
-		f.count = 0
+		f.count, f.untold = 0, 0
 		f.failing.Store(false)
 		clear(f.told)
 	}

@@ -44,6 +44,18 @@ func TestFailureLog(t *testing.T) {
 			f.Success()
 			f.Failure("a", full)
 		}, []string{"count=1", "fine again\" failed=1", "count=1"}},
+		"the end": {func(f *router.FailureLog) {
+			f.Failure("a", full)
+			for range 50 {
+				f.Failure("a", full)
+			}
+			f.Close()
+			f.Close()
+		}, []string{"count=1", "error=\"disk is full\" count=51 untold=50"}},
+		"the end of what was told": {func(f *router.FailureLog) {
+			f.Failure("a", full)
+			f.Close()
+		}, []string{"count=1"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

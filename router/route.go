@@ -44,6 +44,12 @@ func (r *Router) newRoute(definition Route, sinks []branch) *route {
 	}
 }
 
+// close is called when nothing leads to the route any more.
+func (r *route) close() {
+	r.failures.Close()
+	r.unkept.Close()
+}
+
 func (r *route) Signal(ctx context.Context, s Signal) error {
 	out := s
 	if r.filter != nil {

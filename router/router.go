@@ -190,6 +190,7 @@ func (r *Router) stop() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.stopping = true
+	defer r.closeLogs()
 	for _, listening := range []bool{false, true} {
 		var stopped []*run
 		for life := range r.lives {
@@ -210,6 +211,16 @@ func (r *Router) stop() error {
 		return context.Cause(r.hard)
 	}
 	return nil
+}
+
+// closeLogs lets the failures be told that were only counted.
+func (r *Router) closeLogs() {
+	for _, name := range sorted(r.routes) {
+		r.routes[name].close()
+	}
+	if r.ledger != nil {
+		r.ledger.failures.Close()
+	}
 }
 
 // await waits for sources that are stopping, and returns false when some do not

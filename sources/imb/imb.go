@@ -96,6 +96,7 @@ func (s *source) Close() error {
 	ctx, cancel := context.WithTimeout(s.inFlight, closeTimeout)
 	defer cancel()
 	s.ignoreNoMore()
+	s.losses.Close()
 	return s.client.Close(ctx)
 }
 
