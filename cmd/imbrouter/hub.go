@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os/signal"
 	"syscall"
 	"time"
@@ -13,6 +12,7 @@ import (
 
 	"imbrouter/imb/hub"
 	"imbrouter/router/config"
+	routerdaemon "imbrouter/router/daemon"
 )
 
 func hubCommand() *cobra.Command {
@@ -52,9 +52,9 @@ listens on this machine only, unless --listen says otherwise.`,
 }
 
 func serveHub(ctx context.Context, listen, locator string, o hub.Options) error {
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", listen)
+	listener, err := routerdaemon.Listen(ctx, listen, "--listen")
 	if err != nil {
-		return fmt.Errorf("the hub cannot listen: %w; --listen sets another address", err)
+		return err
 	}
 	o.Log.Info("hub is listening", "address", listener.Addr().String())
 	h := hub.New(o)

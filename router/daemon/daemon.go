@@ -207,9 +207,9 @@ func (d *Daemon) Run(ctx context.Context) (err error) {
 	if d.hub == nil {
 		return d.router.Run(ctx)
 	}
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", d.listen)
+	listener, err := Listen(ctx, d.listen, "`listen` in [hub]")
 	if err != nil {
-		return fmt.Errorf("the hub cannot listen: %w; is another hub running there? `listen` in [hub] sets the address", err)
+		return err
 	}
 	d.log.Info("hub is listening", "address", listener.Addr().String())
 	if tcp, ok := listener.Addr().(*net.TCPAddr); ok && !tcp.IP.IsLoopback() {
