@@ -30,6 +30,7 @@ type reloader struct {
 	manager *serviceManager
 	hangups <-chan os.Signal
 	watcher *fsnotify.Watcher // of the file's folder; nil when it is not watched
+	wrong   string            // what was told to be wrong with the file last; "" when it was taken
 }
 
 // run reloads when it is asked to, and when the file has changed if it is
@@ -69,23 +70,24 @@ func (r *reloader) run(ctx context.Context) {
 
 // reload reads the file and applies it. A file that is wrong changes nothing.
 func (r *reloader) reload(ctx context.Context) {
-	cfg, err := config.Load(r.path, kinds)
-	var problems config.Errors
-	if errors.As(err, &problems) {
-		for _, p := range problems {
-			r.log.Error("wrong configuration: "+p.Message, "at", position(p))
-		}
-	}
 	var diff config.Difference
+	cfg, err := config.Load(r.path, kinds)
 	if err == nil {
 		warn(r.log, cfg)
 		diff, err = r.daemon.Reload(ctx, cfg)
-		if err != nil {
-			r.log.Error("the configuration cannot be taken", "error", err)
-		}
+	}
+	before := r.wrong
+	r.wrong = ""
+	if err != nil {
+		r.wrong = err.Error()
 	}
 	switch changes := diff.String(); {
+	case err != nil && r.wrong == before:
+		r.log.Error("not reloaded: what was wrong before still is", "path", r.path)
+		r.manager.kept()
+		return
 	case err != nil:
+		r.tell(err)
 		r.log.Error("not reloaded: the configuration from before goes on", "path", r.path)
 		r.manager.kept()
 		return
@@ -97,12 +99,21 @@ func (r *reloader) reload(ctx context.Context) {
 	r.manager.ready(cfg)
 }
 
-func position(p config.Problem) string { return fmt.Sprintf("%s:%d:%d", p.Path, p.Line, p.Column) }
+// tell logs what is wrong with a configuration.
+func (r *reloader) tell(err error) {
+	var problems config.Errors
+	if !errors.As(err, &problems) {
+		r.log.Error("the configuration cannot be taken", "error", err)
+	}
+	for _, p := range problems {
+		r.log.Error("wrong configuration: "+p.Message, "at", p.Position())
+	}
+}
 
 // warn logs what works but is hardly meant.
 func warn(log *slog.Logger, cfg *config.Config) {
 	for _, w := range cfg.Warnings {
-		log.Warn(w.Message, "at", position(w))
+		log.Warn(w.Message, "at", w.Position())
 	}
 }
 

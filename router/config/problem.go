@@ -27,11 +27,20 @@ type Problem struct {
 //	      | ^
 func (p Problem) String() string {
 	if p.Line == 0 {
-		return fmt.Sprintf("%s: %s", p.Path, p.Message)
+		return fmt.Sprintf("%s: %s", p.Position(), p.Message)
 	}
 	before, after := p.around()
-	return fmt.Sprintf("%s:%d:%d: %s\n%5d | %s%s\n      | %s^",
-		p.Path, p.Line, p.Column, p.Message, p.Line, before, after, blank(before))
+	return fmt.Sprintf("%s: %s\n%5d | %s%s\n      | %s^",
+		p.Position(), p.Message, p.Line, before, after, blank(before))
+}
+
+// Position returns where the problem is, such as "router.toml:12:1", or the path
+// alone of one of the whole file.
+func (p Problem) Position() string {
+	if p.Line == 0 {
+		return p.Path
+	}
+	return fmt.Sprintf("%s:%d:%d", p.Path, p.Line, p.Column)
 }
 
 // maxShown is how much of a line, in characters, is shown on each side of a

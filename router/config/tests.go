@@ -175,8 +175,7 @@ func (l *loader) tests() {
 	for i := range l.config.Tests {
 		path := item([]string{"tests"}, i)
 		if table, isTable := l.valueAt(path).(map[string]any); isTable {
-			at := l.problemAt(l.placeOf(path...).start, "")
-			l.config.Tests[i].Place = fmt.Sprintf("%s:%d:%d", at.Path, at.Line, at.Column)
+			l.config.Tests[i].Place = l.problemAt(l.placeOf(path...).start, "").Position()
 			l.test(&l.config.Tests[i], &Check{l.document, l.config, path, table})
 		}
 	}
