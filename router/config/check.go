@@ -43,7 +43,9 @@ func (c *Check) Missing(key string) {
 		c.Errorf(key, "must not be empty")
 		return
 	}
-	c.document.problem(c.place(key).start, "%s needs the key %q", header(c.path), key)
+	if !c.unread(key) {
+		c.document.problem(c.place(key).start, "%s needs the key %q", header(c.path), key)
+	}
 }
 
 // Errorf reports what is wrong with the value of a key, at its position, or at
@@ -73,7 +75,8 @@ func (c *Check) item(key string, i int) int {
 	return p.value
 }
 
-// unread tells whether the value of a key is of a wrong type.
+// unread tells whether the value of a key is of a wrong type, or the key is
+// misspelled, which has been reported.
 func (c *Check) unread(key string) bool { return c.document.unread[toml.Key(c.at(key)).String()] }
 
 // Expression reports an error of package filter about the expression that is
@@ -129,7 +132,7 @@ func (c *Check) Connection(name string) string {
 	switch {
 	case slices.Contains(known, name):
 		return name
-	case c.unread(key):
+	case c.unread(key), len(known) == 0 && c.document.unread["connections"]:
 	case len(known) == 0:
 		c.document.problem(c.place(key).value, "there is no connection to a hub; add [connections.local]%s", c.hubHint())
 	case name != "":

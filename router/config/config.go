@@ -148,7 +148,7 @@ type loader struct {
 func (l *loader) load(kinds Kinds) {
 	for _, name := range sortedKeys(l.root) {
 		if !slices.Contains(tables, name) {
-			l.problem(l.placeOf(name).name, "unknown key %q%s", name, suggest(name, tables, "keys"))
+			l.unknownKey(l.root, nil, name, tables)
 		}
 	}
 	l.hub()

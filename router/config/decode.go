@@ -37,8 +37,23 @@ func (d *document) decode(table map[string]any, path []string, into any, handled
 			d.decodeValue(table[name], key, place.value, field)
 			d.unread[toml.Key(key).String()] = len(d.problems) > before
 		} else if !slices.Contains(handled, name) {
-			d.problem(place.name, "unknown key %q in %s%s", name, header(path), suggest(name, known, "keys"))
+			d.unknownKey(table, path, name, known)
 		}
+	}
+}
+
+// unknownKey notes a key of a table that is none of those known. The one that it
+// was most likely meant to be is not missed as well.
+func (d *document) unknownKey(table map[string]any, path []string, name string, known []string) {
+	in := ""
+	if len(path) > 0 {
+		in = " in " + header(path)
+	}
+	key := append(slices.Clone(path), name)
+	d.problem(d.placeOf(key...).name, "unknown key %q%s%s", name, in, suggest(name, known, "keys"))
+	meant := nearest(name, known)
+	if _, given := table[meant]; meant != "" && !given {
+		d.unread[toml.Key(append(slices.Clone(path), meant)).String()] = true
 	}
 }
 

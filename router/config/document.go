@@ -19,7 +19,7 @@ type document struct {
 	places   map[string]place // by toml.Key.String
 	problems []Problem
 	warnings []Problem
-	unread   map[string]bool // keys whose value is of a wrong type, likewise
+	unread   map[string]bool // keys whose value is of a wrong type, or that are misspelled, likewise
 	headers  map[string]int  // how many [[headers]] each array of tables has had so far, likewise
 }
 

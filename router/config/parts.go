@@ -3,6 +3,7 @@ package config
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -39,7 +40,11 @@ func newPart[P any](c *Check, kinds map[string]func() P) (part P, ok bool) {
 	types := sortedKeys(kinds)
 	v, given := c.table["type"]
 	name, isText := v.(string)
+	keys := sortedKeys(c.table)
+	misspelled := slices.IndexFunc(keys, func(key string) bool { return nearest(key, []string{"type"}) != "" })
 	switch {
+	case !given && misspelled >= 0:
+		c.document.unknownKey(c.table, c.path, keys[misspelled], []string{"type"})
 	case !given:
 		c.document.problem(c.place("type").start, "%s needs the key \"type\": one of %s", header(c.path), quoteAll(types))
 	case !isText:

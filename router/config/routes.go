@@ -43,7 +43,7 @@ type route struct {
 // followed.
 func (l *loader) routes() (all []route) {
 	table := l.table(l.root, "routes")
-	if _, defined := l.root["routes"]; !defined && l.config.Hub == nil {
+	if _, defined := l.root["routes"]; !defined && !l.unread["routes"] && l.config.Hub == nil {
 		l.problem(0, "there is no route; add [routes.NAME] with from = [\"…\"] and to = [\"…\"]")
 	}
 	names := sortedKeys(table)
@@ -87,7 +87,7 @@ func (l *loader) references(c *Check, key string, names []string, section string
 	for i, name := range names {
 		_, ok := table[name]
 		switch {
-		case !isText(c.table[key], i): // already told of
+		case !isText(c.table[key], i), !ok && l.unread[section]: // already told of
 		case len(table) == 0:
 			l.problem(c.item(key, i), "%s: there are no %s; add %s", key, section, header([]string{section, name}))
 		case !ok:
