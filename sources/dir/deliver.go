@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"path"
+	"path/filepath"
 	"time"
 
 	"imbrouter/router"
@@ -212,8 +213,18 @@ func (d *delivery) putAway(f *os.File, r *result) {
 		r.outcome = done
 	default:
 		d.remember(cmp.Or(at, r.path), r.version)
+		if d.after == afterMove {
+			err = d.cannotMove(r.path, sentDir, err)
+		}
 		r.block(fmt.Errorf("was sent, but cannot be put away: %w", err))
 	}
+}
+
+// cannotMove adds to why a file could not be moved to the folder base what to do.
+func (d *delivery) cannotMove(name, base string, err error) error {
+	absolute := func(dir string) string { return filepath.Join(d.folder.path, filepath.FromSlash(dir)) }
+	return fmt.Errorf("move from %q to %q: %w; both must be folders that the user who runs imbrouter can write to",
+		absolute(path.Dir(name)), absolute(base), err)
 }
 
 // archive moves, deletes or remembers a file. When it cannot, the file is
@@ -297,6 +308,6 @@ func (d *delivery) giveUp(f *os.File, r *result) {
 		d.log.Warn("the file was removed before it could be sent", "path", r.path, "error", cause)
 		r.outcome, r.err = done, nil
 	default:
-		r.block(fmt.Errorf("%w; and it cannot be moved to %q: %w", cause, failedDir, err))
+		r.block(fmt.Errorf("%w; and it cannot be set aside: %w", cause, d.cannotMove(r.path, failedDir, err)))
 	}
 }

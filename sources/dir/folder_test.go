@@ -165,7 +165,7 @@ func TestFileInThePlaceOfSent(t *testing.T) {
 		wait(time.Minute)
 		d.expectSent("a/f=text")
 		d.expectTree("a/f=text", "sent=in the way")
-		d.expectLog(1, "level=ERROR", "was sent, but cannot be put away", "count=1\n")
+		d.expectLog(1, "level=ERROR", "was sent, but cannot be put away", d.abs(sentDir), "both must be folders", "count=1\n")
 		d.must(os.Remove(d.abs(sentDir)))
 		wait(11 * time.Second)
 		d.expectSent("a/f=text")
