@@ -30,7 +30,8 @@ type sentLog struct {
 
 	mu      sync.Mutex
 	file    *os.File
-	lines   int // in file
+	lines   int  // in file
+	behind  bool // a line could not be written
 	records map[string]*sentRecord
 }
 
@@ -156,7 +157,7 @@ func (l *sentLog) has(name string, v version) bool {
 }
 
 // add notes that a version of a file was sent. After an error it is known
-// until the program ends.
+// until the program ends, and written by the next sweep that can.
 func (l *sentLog) add(name string, v version) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -177,7 +178,8 @@ func (l *sentLog) forget(name string) error {
 
 // sweep drops what was not asked for by has since the last sweep: files that
 // a scan of the whole folder did not find. The file keeps their lines, which
-// mean nothing without them, until it is rewritten.
+// mean nothing without them, until it is rewritten. That is done now if it is
+// behind, because the disk was full, say.
 func (l *sentLog) sweep() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -185,9 +187,13 @@ func (l *sentLog) sweep() {
 	for _, r := range l.records {
 		r.seen = false
 	}
+	if l.behind && l.rewrite() == nil {
+		l.log.Info("the list of sent files is written again", "path", stateFile, "files", len(l.records))
+	}
 }
 
-func (l *sentLog) append(line sentLine) error {
+func (l *sentLog) append(line sentLine) (err error) {
+	defer func() { l.behind = l.behind || err != nil }()
 	if l.lines >= 2*len(l.records)+maxDeadLines {
 		return l.rewrite() // the records have it already
 	}
@@ -218,6 +224,7 @@ func (l *sentLog) rewrite() error {
 	}
 	err = errors.Join(err, w.Flush(), f.Sync(), f.Close())
 	if err != nil {
+		_ = l.folder.root.Remove(next) // what there is of it takes room
 		return err
 	}
 	l.close() // Windows replaces no open file
@@ -225,7 +232,9 @@ func (l *sentLog) rewrite() error {
 		return errors.Join(err, l.reopen())
 	}
 	l.lines = len(l.records)
-	return errors.Join(l.folder.sync(path.Dir(stateFile)), l.reopen())
+	err = errors.Join(l.folder.sync(path.Dir(stateFile)), l.reopen())
+	l.behind = err != nil
+	return err
 }
 
 func (l *sentLog) reopen() (err error) {

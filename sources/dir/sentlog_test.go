@@ -127,6 +127,33 @@ func TestDamagedListIsTold(t *testing.T) {
 	d.expectLog(1, "level=WARN", "damaged", "sent.damaged.jsonl", "damaged_lines=1")
 }
 
+// What could not be written for a while is written when it can be.
+func TestListOfSentFilesCatchesUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newKeep(t)
+		d.start()
+		wait(time.Second)
+		list := d.source.folder.sent
+		d.must(list.file.Close()) // no line can be written any more
+		d.must(os.Mkdir(d.abs(stateFile+".new"), 0o755))
+		d.write("a", "1")
+		d.write("b", "2")
+		wait(time.Minute)
+		d.expectLog(2, "level=ERROR", "the list of sent files cannot be written")
+		if state, err := os.ReadFile(d.abs(stateFile)); err != nil || len(state) > 0 {
+			t.Errorf("the list holds %q (%v)", state, err)
+		}
+		d.must(os.Remove(d.abs(stateFile + ".new")))
+		wait(2 * time.Second)
+		d.expectLog(1, "level=INFO", "the list of sent files is written again", "files=2")
+		d.write("c", "3")
+		wait(time.Minute)
+		d.restart()
+		wait(time.Minute)
+		d.expectSent("a=1", "b=2", "c=3")
+	})
+}
+
 func TestListOfSentFilesStaysSmall(t *testing.T) {
 	d := newKeep(t)
 	var state bytes.Buffer
