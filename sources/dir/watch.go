@@ -61,7 +61,15 @@ func (w *fsWatcher) Add(dir string) error {
 	return err
 }
 
-func (w *fsWatcher) Remove(dir string) error {
+// Remove ends the watch of a folder. When a watched folder has taken the place of
+// another, fsnotify knows a path that has no watch any more, and panics on it:
+// https://github.com/fsnotify/fsnotify/issues/652. Then there is nothing to end.
+func (w *fsWatcher) Remove(dir string) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("%w: %v", fsnotify.ErrNonExistentWatch, r)
+		}
+	}()
 	if w.closes != nil {
 		w.closes.remove(dir)
 	}
