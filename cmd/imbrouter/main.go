@@ -134,7 +134,7 @@ needed on a laptop.`,
 		completionCommand(), manCommand(),
 		runCommand(), validateCommand(), hubCommand(),
 		sendCommand(), signalCommand(), tapCommand(), historyCommand(), deadCommand(),
-		serviceCommand(), benchCommand(), versionCommand(),
+		serviceCommand(), benchCommand(), schemaCommand(), versionCommand(),
 	)
 	return root
 }

@@ -14,6 +14,9 @@ import (
 // Check is what a part reports with what is wrong in its table, see Part. A
 // message that it gets begins with what is wrong and ends with what to do; the
 // position, the key and the line are added here.
+//
+// The methods for what many keys have in common also tell Schema what a key may
+// hold, so they are called for every key, whether it is there or not.
 type Check struct {
 	document *document
 	config   *Config
@@ -36,15 +39,21 @@ func (c *Check) Defined(key string) bool {
 	return ok
 }
 
+// Required reports a key that the table does not have, and whose value may be
+// empty.
+func (c *Check) Required(key string) {
+	c.claim(key).required = true
+	if !c.Defined(key) && !c.unread(key) {
+		c.document.problem(c.place(key).start, "%s needs the key %q", header(c.path), key)
+	}
+}
+
 // Missing reports a required key that the table does not have. Of one that it
 // has, it reports that the value is empty.
 func (c *Check) Missing(key string) {
-	if c.Defined(key) {
+	c.claim(key).filled = true
+	if c.Required(key); c.Defined(key) {
 		c.Errorf(key, "must not be empty")
-		return
-	}
-	if !c.unread(key) {
-		c.document.problem(c.place(key).start, "%s needs the key %q", header(c.path), key)
 	}
 }
 
@@ -94,6 +103,7 @@ func (c *Check) Expression(key string, err error) {
 
 // OneOf reports a value that is none of those allowed.
 func (c *Check) OneOf(key, value string, allowed ...string) {
+	c.claim(key).allowed = allowed
 	if !slices.Contains(allowed, value) {
 		c.Errorf(key, "%q is not known%s", value, suggest(value, allowed, "values"))
 	}
@@ -101,6 +111,9 @@ func (c *Check) OneOf(key, value string, allowed ...string) {
 
 // Range reports a value that is not within bounds.
 func Range[T cmp.Ordered](r Reporter, key string, value, least, most T) {
+	if c, ok := r.(*Check); ok { // flags are in no schema
+		c.claim(key).least, c.claim(key).most = least, most
+	}
 	if value < least || value > most {
 		r.Errorf(key, "must be from %v to %v", least, most)
 	}
@@ -108,8 +121,25 @@ func Range[T cmp.Ordered](r Reporter, key string, value, least, most T) {
 
 // NotNegative reports a duration below 0, which turns a limit off.
 func (c *Check) NotNegative(key string, value Duration) {
+	c.claim(key).least = Duration(0)
 	if value < 0 {
 		c.Errorf(key, "must not be negative; \"0s\" turns it off")
+	}
+}
+
+// AtLeast reports a value that is too small.
+func AtLeast[T cmp.Ordered](c *Check, key string, value, least T) {
+	c.claim(key).least = least
+	if value < least {
+		c.Errorf(key, "must be at least %v", least)
+	}
+}
+
+// Positive reports a duration that is none.
+func (c *Check) Positive(key string, value Duration) {
+	c.claim(key).least = Duration(1)
+	if value <= 0 {
+		c.Errorf(key, "must be longer than 0s")
 	}
 }
 
@@ -166,6 +196,15 @@ func (c *Config) federation(connection string) string {
 
 // at returns the path of a key in the table.
 func (c *Check) at(key ...string) []string { return append(slices.Clone(c.path), key...) }
+
+// claim returns what is asked of a key, for more to be noted. A Check without a
+// document, which tests of a part may use, notes nothing.
+func (c *Check) claim(key string) *claim {
+	if c.document == nil {
+		return &claim{}
+	}
+	return c.document.claim(c.at(key))
+}
 
 func (c *Check) place(key string) place { return c.document.placeOf(c.at(key)...) }
 

@@ -16,7 +16,8 @@
 // Nothing is guessed: an unknown key, a number where a text with a unit is
 // needed, a name that stands for nothing, an expression that does not compile
 // and routes that feed each other for ever are problems, and all of them are
-// told at once. Reading touches nothing but the file.
+// told at once. Reading touches nothing but the file. Schema tells editors about
+// the same keys.
 //
 // # Tables
 //
@@ -113,20 +114,10 @@ func read(path string) ([]byte, error) {
 // Parse checks the text of a file. Path is its name: relative paths in the text
 // are relative to its folder. The error is of type Errors.
 func Parse(path string, text []byte, kinds Kinds) (*Config, error) {
-	l := &loader{config: &Config{
-		Path: path, Connections: map[string]*Connection{},
-		Sources: map[string]Source{}, Sinks: map[string]Sink{},
-	}}
-	dir, err := filepath.Abs(filepath.Dir(path))
-	if err != nil {
-		return nil, Errors{{Path: path, Message: err.Error()}}
-	}
-	l.config.Dir = dir
-	l.document, err = parseDocument(path, text)
+	l, err := newLoader(path, text)
 	if err != nil {
 		return nil, err
 	}
-	l.config.root = l.root
 	l.load(kinds)
 	if len(l.problems) > 0 {
 		sortProblems(l.problems)
@@ -143,6 +134,21 @@ type loader struct {
 	config *Config
 	// What each part lets through, by name; only of parts without a problem.
 	sources, sinks map[string]Traffic
+}
+
+func newLoader(path string, text []byte) (*loader, error) {
+	dir, err := filepath.Abs(filepath.Dir(path))
+	if err != nil {
+		return nil, Errors{{Path: path, Message: err.Error()}}
+	}
+	document, err := parseDocument(path, text)
+	if err != nil {
+		return nil, err
+	}
+	return &loader{document: document, config: &Config{
+		Path: path, Dir: dir, Connections: map[string]*Connection{},
+		Sources: map[string]Source{}, Sinks: map[string]Sink{}, root: document.root,
+	}}, nil
 }
 
 func (l *loader) load(kinds Kinds) {

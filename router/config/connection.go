@@ -14,14 +14,18 @@ import (
 type Connection struct {
 	Name string
 	// Address is that of a hub, "host:port"; without a port, 4000; or "locate",
-	// or "locate:host:port", to look for one, see imb.Locate. Default: the hub of
-	// this file, and "localhost:4000" when there is none.
+	// or "locate:host:port", to look for one. Default: the hub of this file, and
+	// "localhost:4000" when there is none.
+	//
+	// See imb.Locate.
 	Address string `toml:"address"`
-	// Federation is the prefix of event names. Default none.
+	// Federation is the prefix of event names, to which a dot is added. Default
+	// none.
 	Federation string `toml:"federation"`
-	// OwnerID and OwnerName tell the hub who is connected. Defaults 0 and
+	// OwnerID is a number that tells the hub who is connected. Default 0.
+	OwnerID int32 `toml:"owner_id"`
+	// OwnerName is a name that tells the hub who is connected. Default
 	// "imbrouter".
-	OwnerID   int32  `toml:"owner_id"`
 	OwnerName string `toml:"owner_name"`
 	// Internal says that it is to the hub of this file, without a socket.
 	Internal bool

@@ -21,6 +21,7 @@ import (
 // key is not there, and slices and maps of all of them.
 func (d *document) decode(table map[string]any, path []string, into any, handled ...string) {
 	rv := reflect.ValueOf(into).Elem()
+	d.defaults[written(path)] = reflect.ValueOf(rv.Interface())
 	fields := map[string]reflect.Value{}
 	known := slices.Clone(handled)
 	for _, f := range reflect.VisibleFields(rv.Type()) {
@@ -145,12 +146,16 @@ func (d *document) decodeValue(v any, path []string, offset int, into reflect.Va
 // header returns how a table is named in messages, as the text has it: without
 // the numbers of items.
 func header(path []string) string {
-	written := slices.DeleteFunc(slices.Clone(path), func(part string) bool { return strings.HasPrefix(part, itemMark) })
-	name := "[" + toml.Key(written).String() + "]"
+	name := "[" + written(path) + "]"
 	if strings.HasPrefix(path[len(path)-1], itemMark) {
 		name = "[" + name + "]"
 	}
 	return name
+}
+
+// written returns a path as the text has it.
+func written(path []string) string {
+	return toml.Key(slices.DeleteFunc(slices.Clone(path), func(part string) bool { return strings.HasPrefix(part, itemMark) })).String()
 }
 
 // wanted describes what a field takes.

@@ -21,6 +21,26 @@ type document struct {
 	warnings []Problem
 	unread   map[string]bool // keys whose value is of a wrong type, or that are misspelled, likewise
 	headers  map[string]int  // how many [[headers]] each array of tables has had so far, likewise
+	// What Schema tells of tables and keys, by their names as written returns them.
+	defaults map[string]reflect.Value // structs as they were before tables were decoded into them
+	claims   map[string]*claim
+}
+
+// claim is what Check asks of the value of a key beside its type.
+type claim struct {
+	required    bool
+	filled      bool     // must not be empty
+	allowed     []string // nil for every one
+	least, most any      // of the type of the value; nil for no bound
+	fields      []string // of a table; nil for every one
+}
+
+func (d *document) claim(path []string) *claim {
+	key := written(path)
+	if d.claims[key] == nil {
+		d.claims[key] = &claim{}
+	}
+	return d.claims[key]
 }
 
 // place tells, in offsets, where a key and its value stand in the text.
@@ -37,6 +57,7 @@ func parseDocument(path string, text []byte) (*document, error) {
 	d := &document{
 		source: newSource(path, strings.TrimPrefix(string(text), bom)),
 		places: map[string]place{}, unread: map[string]bool{}, headers: map[string]int{},
+		defaults: map[string]reflect.Value{}, claims: map[string]*claim{},
 	}
 	meta, err := decodeTOML(d.text, &d.root)
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 )
 
 // FuzzParse reads arbitrary text: what comes of it is a Config, or problems that
-// stand in the text.
+// stand in the text. What a Config comes of, the schema takes.
 func FuzzParse(f *testing.F) {
 	files, err := filepath.Glob("testdata/*/*.toml")
 	if err != nil || len(files) == 0 {
@@ -25,10 +25,14 @@ func FuzzParse(f *testing.F) {
 		}
 		f.Add(text)
 	}
+	schema := schemaOf(f, kinds)
 	f.Fuzz(func(t *testing.T, text []byte) {
 		cfg, err := config.Parse("dir/x.toml", text, kinds)
 		if err == nil {
 			checkPositions(t, text, cfg.Warnings)
+			if wrong := seen(t, schema, strings.TrimPrefix(string(text), "\uFEFF")); len(wrong) > 0 {
+				t.Errorf("the schema refuses it: %q", wrong)
+			}
 			return
 		}
 		var errs config.Errors

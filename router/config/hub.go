@@ -14,24 +14,47 @@ import (
 	"imbrouter/imb/wire"
 )
 
-// Hub is the table [hub]: a hub inside the process. A limit that is 0 was left
-// out, and the hub's default holds, see hub.Options.
+// Hub is the table [hub]: a hub inside the process, for clients on this machine
+// and others. Its limits keep one client from using up the hub.
+//
+// A limit that is 0 was left out, and the hub's default holds, see hub.Options.
 type Hub struct {
 	// Listen is the TCP address. A hub has no passwords: who reaches the port
-	// may read and send everything. Default "127.0.0.1:4000".
+	// may read and send everything. Port 0 takes a free one, which the log tells.
+	// Default "127.0.0.1:4000".
 	Listen string `toml:"listen"`
-	// Locator is the UDP address at which those are answered who look for a hub
-	// on their network, see hub.Hub.StartLocator. Default "": they are not.
-	Locator             string   `toml:"locator"`
-	MaxConnections      int      `toml:"max_connections"`
-	MaxEvents           int      `toml:"max_events"` // a connection
-	Queue               Size     `toml:"queue"`      // a connection
+	// Locator is the UDP address, such as "0.0.0.0:4000", at which those are
+	// answered who look for a hub on their network. Default "": they are not.
+	//
+	// See hub.Hub.StartLocator.
+	Locator string `toml:"locator"`
+	// MaxConnections is how many clients there may be at once; more are
+	// refused. From 1 to 1000000, default 2048.
+	MaxConnections int `toml:"max_connections"`
+	// MaxEvents is how many events one client may publish, subscribe or name.
+	// From 1 to 10000000, default 20000.
+	MaxEvents int `toml:"max_events"`
+	// Queue is how much may wait for one client. A full queue makes its senders
+	// wait. From "64KiB" to "1GiB", default "8MiB".
+	Queue Size `toml:"queue"`
+	// SlowConsumerTimeout is how long the queue of a client may stay more than
+	// half full before it is disconnected. From "1ms" to "1h", default "10s".
 	SlowConsumerTimeout Duration `toml:"slow_consumer_timeout"`
-	MaxStreams          int      `toml:"max_streams"` // a connection
-	MaxVariables        int      `toml:"max_variables"`
-	MaxVariableBytes    Size     `toml:"max_variable_bytes"`
-	MaxTimers           int      `toml:"max_timers"`
-	MinTickInterval     Duration `toml:"min_tick_interval"` // of a timer
+	// MaxStreams is how many streams one client may have open. From 1 to
+	// 10000000, default 20000.
+	MaxStreams int `toml:"max_streams"`
+	// MaxVariables is how many variables there may be in all. From 1 to
+	// 10000000, default 10000.
+	MaxVariables int `toml:"max_variables"`
+	// MaxVariableBytes is what names and values of all variables may take
+	// together. From "1B" to "1GiB", default "4MiB".
+	MaxVariableBytes Size `toml:"max_variable_bytes"`
+	// MaxTimers is how many timers there may be in all. From 1 to 100000,
+	// default 1000.
+	MaxTimers int `toml:"max_timers"`
+	// MinTickInterval is the least time between two ticks of a timer. From
+	// "100µs" to "1h", default "1ms".
+	MinTickInterval Duration `toml:"min_tick_interval"`
 	// AllowControl lets clients end the sessions of others. Default false.
 	AllowControl bool `toml:"allow_control"`
 }
@@ -91,9 +114,10 @@ func (h *Hub) Check(r Reporter) {
 }
 
 func limit[T cmp.Ordered](r Reporter, key string, value, least, most T) {
-	if r.Defined(key) {
-		Range(r, key, value, least, most)
+	if !r.Defined(key) {
+		value = least
 	}
+	Range(r, key, value, least, most)
 }
 
 // listensAt tells whether a connection to an address comes to the hub.

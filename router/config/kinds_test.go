@@ -1,6 +1,7 @@
 package config_test
 
 import (
+	_ "embed"
 	"errors"
 	"path/filepath"
 	"slices"
@@ -24,28 +25,44 @@ var kinds = config.Kinds{
 	},
 }
 
+//go:embed kinds_test.go
+var goSource string
+
 type noBuild struct{}
+
+func (noBuild) GoSource() string { return goSource }
 
 func (noBuild) Build(router.Env) (router.Source, error) { return nil, errors.ErrUnsupported }
 
 type noSink struct{}
 
+func (noSink) GoSource() string { return goSource }
+
 func (noSink) Build(router.Env) (router.Sink, error) { return nil, errors.ErrUnsupported }
 
 type dirSource struct {
 	noBuild
-	Path      string          `toml:"path"`
-	Include   []string        `toml:"include"`
-	Exclude   []string        `toml:"exclude"`
-	Recursive bool            `toml:"recursive"`
-	Settle    config.Duration `toml:"settle"`
-	After     secret          `toml:"after"`
-	Removes   bool            `toml:"removes"`
+	// Path is the folder.
+	Path string `toml:"path"`
+	// Include are patterns of what is sent.
+	Include []string `toml:"include"`
+	// Exclude are patterns of what is not.
+	Exclude []string `toml:"exclude"`
+	// Recursive says whether folders in it count.
+	Recursive bool `toml:"recursive"`
+	// Settle is how long a file is left alone.
+	Settle config.Duration `toml:"settle"`
+	// After is a table in a table.
+	After secret `toml:"after"`
+	// Removes says that files are removed.
+	Removes bool `toml:"removes"`
 }
 
 // secret is a table in a table.
 type secret struct {
-	Env  string `toml:"env"`
+	// Env names a variable.
+	Env string `toml:"env"`
+	// File names a file.
 	File string `toml:"file"`
 }
 
@@ -73,11 +90,16 @@ func (d *dirSource) Traffic() config.Traffic {
 
 type imbSource struct {
 	noBuild
-	Connection    string      `toml:"connection"`
-	Events        []string    `toml:"events"`
-	IgnoreRelayed bool        `toml:"ignore_relayed"`
-	Queue         config.Size `toml:"queue"`
-	MaxStreams    int32       `toml:"max_streams"`
+	// Connection names a connection.
+	Connection string `toml:"connection"`
+	// Events are names of events.
+	Events []string `toml:"events"`
+	// IgnoreRelayed leaves out what was relayed.
+	IgnoreRelayed bool `toml:"ignore_relayed"`
+	// Queue is how much may wait.
+	Queue config.Size `toml:"queue"`
+	// MaxStreams is how many there may be.
+	MaxStreams int32 `toml:"max_streams"`
 
 	names []string
 }
@@ -99,11 +121,16 @@ func (i *imbSource) Traffic() config.Traffic {
 
 type dirSink struct {
 	noSink
-	Path     string      `toml:"path"`
-	Filename string      `toml:"filename"`
-	IfExists string      `toml:"if_exists"`
-	MaxSize  config.Size `toml:"max_size"`
-	Removes  bool        `toml:"removes"`
+	// Path is the folder.
+	Path string `toml:"path"`
+	// Filename is an expression.
+	Filename string `toml:"filename"`
+	// IfExists says what becomes of a second one.
+	IfExists string `toml:"if_exists"`
+	// MaxSize is the size of the largest.
+	MaxSize config.Size `toml:"max_size"`
+	// Removes says that files are removed.
+	Removes bool `toml:"removes"`
 }
 
 func (d *dirSink) Check(c *config.Check) {
@@ -119,8 +146,10 @@ func (d *dirSink) Traffic() config.Traffic {
 
 type imbSink struct {
 	noSink
+	// Connection names a connection.
 	Connection string `toml:"connection"`
-	Event      string `toml:"event"`
+	// Event is the name of all.
+	Event string `toml:"event"`
 
 	events []string
 }
@@ -138,6 +167,7 @@ func (i *imbSink) Traffic() config.Traffic {
 
 type logSink struct {
 	noSink
+	// Level is that of the lines.
 	Level string `toml:"level"`
 }
 

@@ -83,6 +83,13 @@ type Finding struct {
 	Err  error  // nil when it is so; else why not, and what to do about it
 }
 
+// Commented is implemented by a part whose keys Schema is to tell of.
+type Commented interface {
+	// GoSource returns the file of Go that has the struct, which is embedded.
+	// The comments of the fields are what Schema says about their keys.
+	GoSource() string
+}
+
 // Traffic tells which messages a source takes in, or a sink gives out.
 type Traffic struct {
 	// Folder is the absolute path of the folder that is read or written, which

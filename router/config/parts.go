@@ -3,8 +3,8 @@ package config
 import (
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -57,26 +57,25 @@ func newPart[P any](c *Check, kinds map[string]func() P) (part P, ok bool) {
 	return part, false
 }
 
-// maxName is the longest name of a connection, source, sink or route, in
-// bytes: names become parts of file names and labels.
-const maxName = 64
+// plainName is the name of a connection, source, sink or route: names become
+// parts of file names and labels.
+var plainName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 
-// checkName reports a name that TOML allows in quotes only.
+// checkName reports a name that TOML allows in quotes only, or that is too long.
 func (l *loader) checkName(section, name string) {
-	plain := !strings.ContainsFunc(name, func(r rune) bool {
-		return r != '-' && r != '_' && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
-	})
-	if name == "" || len(name) > maxName || !plain {
+	if !plainName.MatchString(name) {
 		l.problem(l.placeOf(section, name).name,
-			"%q cannot be a name; use 1 to %d of the characters A-Z, a-z, 0-9, - and _", name, maxName)
+			"%q cannot be a name; use 1 to 64 of the characters A-Z, a-z, 0-9, - and _", name)
 	}
 }
 
-// RouterSettings is the table [router].
+// RouterSettings is the table [router]: how the router stops, and what it keeps on
+// disk.
 type RouterSettings struct {
-	// StateDir is the absolute path of the folder that the router keeps its
-	// own files in. Default $STATE_DIRECTORY, which systemd sets, or else
-	// ".imbrouter".
+	// StateDir is the folder that the router keeps its own files in. Default
+	// $STATE_DIRECTORY, which systemd sets, or else ".imbrouter".
+	//
+	// The path is absolute after loading.
 	StateDir string `toml:"state_dir"`
 	// StopTimeout is how long what is in flight may take when the router
 	// stops. Default "20s".
@@ -102,7 +101,7 @@ type RouterSettings struct {
 }
 
 // minStateSize is the least that a limit of a file in state_dir may be.
-const minStateSize = 64 << 10
+const minStateSize Size = 64 << 10
 
 func (l *loader) router() {
 	settings := RouterSettings{
@@ -110,24 +109,17 @@ func (l *loader) router() {
 		Journal: true, JournalSHA256: true, JournalMaxSize: 16 << 20, JournalMaxFiles: 8,
 		DeadLetterMaxSize: 16 << 20, DeadLetterMaxAge: Duration(30 * 24 * time.Hour),
 	}
-	if dirs := filepath.SplitList(os.Getenv("STATE_DIRECTORY")); len(dirs) > 0 {
-		settings.StateDir = dirs[0]
-	}
 	table := l.table(l.root, "router")
 	c := &Check{l.document, l.config, []string{"router"}, table}
 	l.decode(table, c.path, &settings)
-	if settings.StopTimeout <= 0 {
-		c.Errorf("stop_timeout", "must be longer than 0s")
+	if dirs := filepath.SplitList(os.Getenv("STATE_DIRECTORY")); len(dirs) > 0 && !c.Defined("state_dir") {
+		settings.StateDir = dirs[0]
 	}
-	for key, size := range map[string]Size{"journal_max_size": settings.JournalMaxSize, "dead_letter_max_size": settings.DeadLetterMaxSize} {
-		if size < minStateSize {
-			c.Errorf(key, "must be at least %v", Size(minStateSize))
-		}
-	}
+	c.Positive("stop_timeout", settings.StopTimeout)
+	AtLeast(c, "journal_max_size", settings.JournalMaxSize, minStateSize)
+	AtLeast(c, "dead_letter_max_size", settings.DeadLetterMaxSize, minStateSize)
 	Range(c, "journal_max_files", settings.JournalMaxFiles, 1, 1000)
-	if settings.DeadLetterMaxAge <= 0 {
-		c.Errorf("dead_letter_max_age", "must be longer than 0s")
-	}
+	c.Positive("dead_letter_max_age", settings.DeadLetterMaxAge)
 	settings.StateDir = c.Path("state_dir", settings.StateDir)
 	l.config.Router = settings
 }

@@ -9,18 +9,20 @@ import (
 	"imbrouter/router/filter"
 )
 
-// routeTable is a table [routes.NAME].
+// routeTable is a table [routes.NAME]: what goes from which sources to which sinks.
 type routeTable struct {
-	// From and To name sources and sinks. Both are required.
+	// From are the names of the sources. Required.
 	From []string `toml:"from"`
-	To   []string `toml:"to"`
+	// To are the names of the sinks. Each gets every message, and fails by
+	// itself. Required.
+	To []string `toml:"to"`
 	// When is an expression that decides which messages the route takes.
 	// Default all.
 	When string `toml:"when"`
 	// Set has an expression for each field that the route sets.
 	Set map[string]string `toml:"set"`
-	// MaxWork bounds what each expression may cost on one message, see package
-	// filter. Default 1000000.
+	// MaxWork bounds what each expression may cost on one message. From 1 to
+	// 1000000000, default 1000000.
 	MaxWork int `toml:"max_work"`
 	// LoopGuard says what happens when the same message comes from a hub again
 	// and again: "warn" tells of it, "stop" makes the route take nothing more
@@ -118,6 +120,7 @@ func (l *loader) compile(c *Check, r routeTable) *filter.Filter {
 		c.Errorf("when", "is empty; remove it to take every message")
 	}
 	set := c.at("set")
+	c.claim("set").fields = filter.Settable()
 	for _, name := range sortedKeys(r.Set) {
 		if !slices.Contains(filter.Settable(), name) {
 			l.problem(l.placeOf(append(set, name)...).name, "%s has no field %q%s",

@@ -10,6 +10,7 @@ import (
 )
 
 // Test is an item of [[tests]]: a message, and where the routes are to lead it.
+//
 // Package trial runs it.
 type Test struct {
 	// Name says what is shown, for people. Required.
@@ -53,23 +54,32 @@ type Expected struct {
 // said: it has its zero value in what is given, and may be anything in what is
 // expected.
 type Fields struct {
-	// Event and Federation make the name, or FullEvent does. Where none gives
-	// it, the federation is that of the source's or sink's connection.
-	Event      *string `toml:"event"`
+	// Event is the name of the event, without the federation.
+	Event *string `toml:"event"`
+	// Federation is that of the event. Default that of the source's or sink's
+	// connection.
 	Federation *string `toml:"federation"`
-	FullEvent  *string `toml:"full_event"`
+	// FullEvent is the name of the event with its federation, in place of the
+	// two.
+	FullEvent *string `toml:"full_event"`
 	// Kind is "normal" unless other fields tell that it is another.
 	Kind *string `toml:"kind"`
-	// Text is the data as an IMB string, or the text in a file or stream; Data
-	// is the data as it is. Both are text here.
-	Text      *string `toml:"text"`
-	Data      *string `toml:"data"`
-	Tick      *int32  `toml:"tick"`
-	Priority  *bool   `toml:"priority"`
-	Action    *string `toml:"action"`
-	ObjectID  *int32  `toml:"object_id"`
+	// Text is the data as an IMB string, or the text in a file or stream.
+	Text *string `toml:"text"`
+	// Data is the data of a signal as it is, given as text.
+	Data *string `toml:"data"`
+	// Tick is the clock of the sender.
+	Tick *int32 `toml:"tick"`
+	// Priority is the priority flag.
+	Priority *bool `toml:"priority"`
+	// Action is that of a changeObject: "new", "delete", "change" or a number.
+	Action *string `toml:"action"`
+	// ObjectID is the id of the object of a changeObject.
+	ObjectID *int32 `toml:"object_id"`
+	// Attribute is the name of the attribute of a changeObject.
 	Attribute *string `toml:"attribute"`
-	Stream    *string `toml:"stream"`
+	// Stream is the name of a stream; a message that has it is one.
+	Stream *string `toml:"stream"`
 }
 
 // IsStream tells whether it is a file or a stream, and not a signal.
@@ -205,12 +215,9 @@ func (l *loader) test(t *Test, c *Check) {
 		if t.Given.Source != "" {
 			g.named("source", t.Given.Source, from, of)
 		}
-	} else if !c.Defined("given") {
-		c.Missing("given")
 	}
-	if !c.Defined("expect") {
-		c.Missing("expect")
-	}
+	c.Required("given")
+	c.Required("expect")
 	for i := range t.Expect {
 		path := item(c.at("expect"), i)
 		table, isTable := l.valueAt(path).(map[string]any)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"regexp"
 	"strings"
 	"time"
 
@@ -17,12 +18,25 @@ type Duration time.Duration
 // UnmarshalText implements encoding.TextUnmarshaler.
 func (d *Duration) UnmarshalText(text []byte) error {
 	parsed, err := time.ParseDuration(string(text))
-	if err != nil || !endsInLetter(text) {
+	if err != nil || !durationText.Match(text) {
 		return fmt.Errorf(`%q is no duration; write a number and a unit, such as "500ms", "5s" or "1h30m"`, text)
 	}
 	*d = Duration(parsed)
 	return nil
 }
+
+// Patterns of durations, of those that are not negative, and of those longer than
+// 0. A few texts that match are none, such as one that is too long.
+const (
+	durationPattern         = `^[-+]?` + durationPart + `+$`
+	unsignedDurationPattern = `^\+?` + durationPart + `+$`
+	positiveDurationPattern = `^\+?` + durationPart + `*[0-9.]*[1-9][0-9.]*` + durationUnit + durationPart + `*$`
+
+	durationPart = `(([0-9]+\.?[0-9]*|\.[0-9]+)` + durationUnit + `)`
+	durationUnit = `(ns|us|µs|μs|ms|s|m|h)`
+)
+
+var durationText = regexp.MustCompile(durationPattern)
 
 // String returns the duration without units that are 0.
 func (d Duration) String() string {
@@ -46,13 +60,23 @@ func (s *Size) UnmarshalText(text []byte) error {
 	if err == nil && parsed > math.MaxInt64 {
 		err = errors.New("too large")
 	}
-	// Without its "B", a unit would leave open which one is meant.
-	if err != nil || !strings.HasSuffix(strings.ToLower(string(text)), "b") {
+	if err != nil || !sizeText.Match(text) {
 		return fmt.Errorf(`%q is no size; write a number and a unit, such as "100B", "64KiB" or "10GB"`, text)
 	}
 	*s = Size(parsed)
 	return nil
 }
+
+// Patterns of sizes, and of those larger than 0, likewise. Without its "B", a unit
+// would leave open which one is meant.
+const (
+	sizePattern         = `^[0-9.,]*[0-9][0-9.,]*` + sizeUnit
+	positiveSizePattern = `^[0-9.,]*[1-9][0-9.,]*` + sizeUnit
+
+	sizeUnit = ` *([kKmMgGtTpPeE][iI]?)?[bB]$`
+)
+
+var sizeText = regexp.MustCompile(sizePattern)
 
 // String returns the size in the largest unit of which it is a whole number.
 func (s Size) String() string {
@@ -62,12 +86,4 @@ func (s Size) String() string {
 		}
 	}
 	return fmt.Sprintf("%dB", int64(s))
-}
-
-func endsInLetter(text []byte) bool {
-	if len(text) == 0 {
-		return false
-	}
-	last := text[len(text)-1]
-	return last >= 'a' && last <= 'z' || last >= 'A' && last <= 'Z'
 }

@@ -1,6 +1,7 @@
 package dir
 
 import (
+	_ "embed"
 	"fmt"
 	"log/slog"
 	"time"
@@ -30,9 +31,8 @@ type Config struct {
 	// all that is in it. Required.
 	Path string `toml:"path"`
 	// Filename is an expression that gives the name of a stream's file; "/"
-	// makes folders. The name is made safe, see SafeName. Default "stream": the
-	// stream's own name, which for a file from a dir source is its relative
-	// path.
+	// makes folders. The name is made safe. Default "stream": the stream's own
+	// name, which for a file from a dir source is its relative path.
 	Filename string `toml:"filename"`
 	// Flatten makes no folders: "/" in a name is encoded as %2F. Default false.
 	Flatten bool `toml:"flatten"`
@@ -90,6 +90,12 @@ func NewConfig() *Config {
 	}
 }
 
+//go:embed config.go
+var goSource string
+
+// GoSource implements config.Commented.
+func (c *Config) GoSource() string { return goSource }
+
 // Check implements config.Part.
 func (c *Config) Check(check *config.Check) {
 	c.Path = check.Path("path", c.Path)
@@ -100,13 +106,9 @@ func (c *Config) Check(check *config.Check) {
 	check.OneOf("incomplete", c.Incomplete, incompleteKeep, incompleteRemove)
 	check.NotNegative("idle_timeout", c.IdleTimeout)
 	check.NotNegative("received_max_age", c.ReceivedMaxAge)
-	if c.MaxSize < 1 {
-		check.Errorf("max_size", "must be at least 1B")
-	}
+	config.AtLeast(check, "max_size", c.MaxSize, 1)
 	config.Range(check, "max_open", c.MaxOpen, 1, maxOpen)
-	if c.IncompleteMaxAge <= 0 {
-		check.Errorf("incomplete_max_age", "must be longer than 0s")
-	}
+	check.Positive("incomplete_max_age", c.IncompleteMaxAge)
 }
 
 // Traffic implements config.Part.

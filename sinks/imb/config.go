@@ -1,6 +1,7 @@
 package imb
 
 import (
+	_ "embed"
 	"errors"
 
 	"imbrouter/imb/wire"
@@ -44,6 +45,12 @@ func NewConfig() *Config {
 		ChunkSize: 64 << 10, PyimbSafe: true, Queue: 8 << 20, WhenDown: "queue", MaxEvents: 10_000,
 	}
 }
+
+//go:embed config.go
+var goSource string
+
+// GoSource implements config.Commented.
+func (c *Config) GoSource() string { return goSource }
 
 // Check implements config.Part.
 func (c *Config) Check(check *config.Check) {

@@ -10,6 +10,7 @@ package log
 
 import (
 	"context"
+	_ "embed"
 	"log/slog"
 
 	"imbrouter/imb/wire"
@@ -27,6 +28,12 @@ type Config struct {
 
 // NewConfig returns a Config with the defaults.
 func NewConfig() *Config { return &Config{Level: "info"} }
+
+//go:embed log.go
+var goSource string
+
+// GoSource implements config.Commented.
+func (c *Config) GoSource() string { return goSource }
 
 // Check implements config.Part.
 func (c *Config) Check(check *config.Check) {

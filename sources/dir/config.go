@@ -1,6 +1,7 @@
 package dir
 
 import (
+	_ "embed"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -24,8 +25,8 @@ const (
 
 // Limits of the configuration.
 const (
-	minInterval = 100 * time.Millisecond // of poll_interval
-	minRescan   = time.Second
+	minInterval = config.Duration(100 * time.Millisecond) // of poll_interval
+	minRescan   = config.Duration(time.Second)
 	maxParallel = 64
 	maxAttempts = 1_000_000
 )
@@ -77,11 +78,12 @@ type Config struct {
 	// SentMaxSize is the size of all files in sent together; the oldest are
 	// removed first. Default "0B", no limit.
 	SentMaxSize config.Size `toml:"sent_max_size"`
-	// FailedMaxAge and FailedMaxSize are the same for the folder failed, whose
-	// files nobody has got. The note beside a file goes with it. Default "0s"
-	// and "0B", no limit.
-	FailedMaxAge  config.Duration `toml:"failed_max_age"`
-	FailedMaxSize config.Size     `toml:"failed_max_size"`
+	// FailedMaxAge is how long a file, which nobody has got, stays in the folder
+	// failed. The note beside it goes with it. Default "0s", for ever.
+	FailedMaxAge config.Duration `toml:"failed_max_age"`
+	// FailedMaxSize is the size of all files in failed together; the oldest are
+	// removed first, with their notes. Default "0B", no limit.
+	FailedMaxSize config.Size `toml:"failed_max_size"`
 
 	settleAlways bool // Settle counts also for a file that its writer has closed
 }
@@ -96,6 +98,12 @@ func NewConfig() *Config {
 	}
 }
 
+//go:embed config.go
+var goSource string
+
+// GoSource implements config.Commented.
+func (c *Config) GoSource() string { return goSource }
+
 // Check implements config.Part.
 func (c *Config) Check(check *config.Check) {
 	c.Path = check.Path("path", c.Path)
@@ -107,15 +115,9 @@ func (c *Config) Check(check *config.Check) {
 	check.OneOf("watch", c.Watch, watchAuto, watchInotify, watchPoll)
 	check.OneOf("after", c.After, afterMove, afterDelete, afterKeep)
 	c.settleAlways = check.Defined("settle")
-	if c.Settle < 0 {
-		check.Errorf("settle", "must not be negative")
-	}
-	if time.Duration(c.PollInterval) < minInterval {
-		check.Errorf("poll_interval", "must be at least %v", minInterval)
-	}
-	if time.Duration(c.Rescan) < minRescan {
-		check.Errorf("rescan", "must be at least %v", minRescan)
-	}
+	config.AtLeast(check, "settle", c.Settle, 0)
+	config.AtLeast(check, "poll_interval", c.PollInterval, minInterval)
+	config.AtLeast(check, "rescan", c.Rescan, minRescan)
 	config.Range(check, "parallel", c.Parallel, 1, maxParallel)
 	config.Range(check, "max_attempts", c.MaxAttempts, 1, maxAttempts)
 	check.NotNegative("sent_max_age", c.SentMaxAge)

@@ -99,7 +99,7 @@ func TestConfigErrors(t *testing.T) {
 		`include = []`:           `include: is empty, which sends nothing`,
 		`include = ["ok", "[a"]`: `include: "[a" is no pattern`,
 		`exclude = ["{a"]`:       `exclude: "{a" is no pattern`,
-		`settle = "-1s"`:         `settle: must not be negative`,
+		`settle = "-1s"`:         `settle: must be at least 0s`,
 		`watch = "fsevents"`:     `watch: "fsevents" is not known`,
 		`poll_interval = "1ms"`:  `poll_interval: must be at least 100ms`,
 		`rescan = "0s"`:          `rescan: must be at least 1s`,

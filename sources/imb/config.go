@@ -1,6 +1,7 @@
 package imb
 
 import (
+	_ "embed"
 	"time"
 
 	"imbrouter/imb/wire"
@@ -56,6 +57,12 @@ func NewConfig() *Config {
 	}
 }
 
+//go:embed config.go
+var goSource string
+
+// GoSource implements config.Commented.
+func (c *Config) GoSource() string { return goSource }
+
 // Check implements config.Part.
 func (c *Config) Check(check *config.Check) {
 	c.Connection = check.Connection(c.Connection)
@@ -73,13 +80,9 @@ func (c *Config) Check(check *config.Check) {
 		c.names = append(c.names, full)
 	}
 	config.Range(check, "queue", c.Queue, config.MinQueue, config.MaxQueue)
-	if c.BlockTimeout <= 0 {
-		check.Errorf("block_timeout", "must be longer than 0s")
-	}
+	check.Positive("block_timeout", c.BlockTimeout)
 	config.Range(check, "max_streams", c.MaxStreams, 1, maxStreams)
-	if c.StreamTimeout <= 0 {
-		check.Errorf("stream_timeout", "must be longer than 0s")
-	}
+	check.Positive("stream_timeout", c.StreamTimeout)
 	config.Range(check, "parallel", c.Parallel, 1, maxParallel)
 }
 
