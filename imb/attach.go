@@ -110,7 +110,9 @@ func (c *Client) detach(n *connection, wait func()) {
 		c.keepSignals()
 	}
 	for _, e := range c.byID {
-		e.hasSubscribers.Store(false)
+		if e.hasSubscribers.Swap(false) {
+			e.lostSubscribers.Store(true)
+		}
 	}
 	c.inbox.note(delivery{what: allLost, at: c.inbox.clock(), err: context.Cause(n.ctx)}, nil)
 }
@@ -174,5 +176,8 @@ func (c *Client) eventByID(id int32) *Event {
 func (c *Client) setSubscribers(name string, any bool) {
 	if e, ok := c.LookupEvent(name); ok {
 		e.hasSubscribers.Store(any)
+		if any {
+			e.lostSubscribers.Store(false)
+		}
 	}
 }

@@ -22,9 +22,10 @@ type Event struct {
 	// mutex and the send queue's lock together; see Client.wish.
 	published, subscribed atomic.Bool
 
-	hasSubscribers atomic.Bool
-	handlers       atomic.Pointer[[]*signalHandler] // changed under the client's mutex
-	streams        atomic.Pointer[StreamHandler]
+	hasSubscribers  atomic.Bool
+	lostSubscribers atomic.Bool
+	handlers        atomic.Pointer[[]*signalHandler] // changed under the client's mutex
+	streams         atomic.Pointer[StreamHandler]
 }
 
 // signalHandler is one registration.
@@ -91,6 +92,11 @@ func (e *Event) Unsubscribe() error {
 // hub has told: imb/hub tells those who publish it, of the subscriptions of
 // other connections. Flush after Publish sees to it that the hub has.
 func (e *Event) HasSubscribers() bool { return e.hasSubscribers.Load() }
+
+// LostSubscribers tells whether somebody else subscribed the event when a
+// connection was lost, and nobody has since: they may be on their way back, as
+// this client was.
+func (e *Event) LostSubscribers() bool { return e.lostSubscribers.Load() }
 
 // Signal sends data as an event of a kind. See Send.
 func (e *Event) Signal(ctx context.Context, kind wire.Kind, data []byte) error {

@@ -329,7 +329,7 @@ func TestSendWaitsForRoomWithoutAConnection(t *testing.T) {
 
 // Subscriptions do not wait for room, and yet do not fill the memory.
 func TestWishesAreBounded(t *testing.T) {
-	c, _, p := connectScripted(t, imb.Options{SendQueue: 1000}, nil)
+	c, _, p := connectScripted(t, imb.Options{SendQueue: 1000, PingInterval: time.Hour}, nil)
 	e := c.Event("e")
 	var err error
 	n := 0

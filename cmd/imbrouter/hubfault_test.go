@@ -71,3 +71,33 @@ func TestHubLostBeforeItHasReadAFile(t *testing.T) {
 		})
 	}
 }
+
+// A file does not go to nobody because its sender was back at the hub before
+// those who subscribe.
+func TestSenderIsBackBeforeTheReceiver(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	_, addr := s.startHub()
+	upstream, downstream := imbtest.NewProxy(t, addr), imbtest.NewProxy(t, addr)
+	s.writeSender(upstream.Addr(), "")
+	s.writeReceiver(downstream.Addr())
+	s.start("receiver", "run", "receiver.toml")
+	awaitSubscriber(t, addr)
+	sender := s.start("sender", "run", "sender.toml")
+	s.drop("first.bin", 1000)
+	s.awaitReceived([]string{"first.bin"})
+	s.awaitSent()
+
+	downstream.Refuse(true)
+	downstream.Reset()
+	upstream.Reset()
+	eventually(t, func() bool { return sender.count("connected to the hub") == 2 }, "the sender is back")
+	s.drop("second.bin", 1000)
+	sender.await("not back yet")
+	downstream.Refuse(false)
+	s.awaitReceived([]string{"second.bin"})
+	s.awaitSent()
+	if sender.count("sent to nobody") > 0 {
+		t.Error("a file went to nobody")
+	}
+}

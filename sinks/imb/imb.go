@@ -160,6 +160,9 @@ func (s *sink) Stream(ctx context.Context, info router.StreamInfo) (router.Strea
 	if err != nil {
 		return nil, err
 	}
+	if info.Replay != nil && l.awaitsSubscribers(e) {
+		return nil, unavailable(s.connection, errSubscribersLost)
+	}
 	out, err := e.OpenStream(ctx, info.Name, imb.StreamOptions{
 		ChunkSize: int(s.config.ChunkSize), Flags: info.Flags, Tick: info.Tick, AllowEndMagic: !s.config.PyimbSafe,
 		OnID: func(id int32) {

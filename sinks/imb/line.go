@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"imbrouter/imb"
 	"imbrouter/router"
@@ -15,11 +16,25 @@ import (
 type line struct {
 	client    *imb.Client
 	maxEvents int
-	ready     chan struct{} // closed at the first connection
+	ready     chan struct{}             // closed at the first connection
+	connected atomic.Pointer[time.Time] // when the present connection was made, or the last one
 
 	latest atomic.Pointer[published] // what event returned last
 	mu     sync.Mutex
 	events map[name]*published
+}
+
+// subscriberWait is how long a file waits for those who subscribed its event
+// before the connection was lost. A hub that starts again loses them all, and
+// they come back one by one.
+const subscriberWait = 5 * time.Second
+
+var errSubscribersLost = errors.New("those who subscribed the event are not back yet since the connection was lost")
+
+// awaitsSubscribers tells whether a file for an event is to wait.
+func (l *line) awaitsSubscribers(e *imb.Event) bool {
+	connected := l.connected.Load()
+	return e.LostSubscribers() && connected != nil && time.Since(*connected) < subscriberWait
 }
 
 // name is an event's full name in its two parts, so that nobody joins them for
@@ -42,6 +57,8 @@ func (s *sink) connect(ctx context.Context, onConnected func()) (*line, error) {
 	o.Retry = true
 	o.OnState = func(state imb.State, _ error) {
 		if state == imb.Connected {
+			now := time.Now()
+			l.connected.Store(&now)
 			first()
 			onConnected()
 		}
