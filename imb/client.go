@@ -44,6 +44,7 @@ type Client struct {
 	variables variables
 
 	state    atomic.Int32
+	failure  atomic.Pointer[error]      // see Err
 	live     atomic.Pointer[connection] // the connection, while Connected
 	identity atomic.Pointer[wire.UniqueClientID]
 
@@ -153,6 +154,16 @@ func isDone(c <-chan struct{}) bool {
 
 // State returns what the client is doing.
 func (c *Client) State() State { return State(c.state.Load()) }
+
+// Err returns why there is no connection: what the last one was lost for, or the
+// last attempt failed with. It is nil while there is one, and before the first
+// attempt has ended.
+func (c *Client) Err() error {
+	if err := c.failure.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
 
 // UniqueID returns the id and the handle by which the hub knows the client;
 // zeros until the hub has told. They change when the client reconnects.

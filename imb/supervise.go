@@ -36,12 +36,14 @@ func (c *Client) supervise(ctx context.Context, first chan<- error) (everConnect
 			since = time.Now()
 			everConnected = true
 			c.stats.connections.Add(1)
+			c.failure.Store(nil)
 			c.setState(Connected, nil, "attempt", attempt)
 			signalFirst(first, nil)
 		})
 		if c.isClosing() || ctx.Err() != nil {
 			return everConnected
 		}
+		c.failure.Store(&err)
 		if !everConnected && !c.opt.Retry {
 			signalFirst(first, err)
 			return false

@@ -121,6 +121,7 @@ func (r *Router) close(part any, kind, name string) {
 
 // connect makes the routes and leads what sources bring from now on to them.
 func (r *Router) connect(plan Plan) {
+	counters := r.observe(plan)
 	routes := map[string]*route{}
 	bySource := map[string][]branch{}
 	for _, definition := range plan.Routes {
@@ -130,14 +131,14 @@ func (r *Router) connect(plan Plan) {
 			if r.ledger != nil {
 				sink = recorder{sink, definition.Name, name, r.ledger}
 			}
-			sinks = append(sinks, branch{"sink", name, sink})
+			sinks = append(sinks, branch{"sink", name, counted{sink, counters.sinks[name].counter}})
 		}
 		next, ok := r.routes[definition.Name]
 		if ok && next.guard.isStopped() {
 			r.log.Info("the route takes messages again", "route", definition.Name)
 		}
 		if !ok || !next.guard.serves(definition.LoopGuard) || !same(next.filter, definition.Filter) || !slices.EqualFunc(next.sinks.branches, sinks, branch.is) {
-			next = r.newRoute(definition, sinks)
+			next = r.newRoute(definition, sinks, counters.routes[definition.Name].counter)
 		}
 		routes[definition.Name] = next
 		for _, name := range definition.From {
@@ -148,7 +149,10 @@ func (r *Router) connect(plan Plan) {
 	for name := range plan.Sources {
 		e, ok := r.entries[name]
 		if !ok {
-			e = &entry{source: name, hard: r.hard, transfers: &r.transfers, ledger: r.ledger}
+			e = &entry{
+				source: name, hard: r.hard, transfers: &r.transfers, ledger: r.ledger,
+				counter: counters.sources[name].counter,
+			}
 			r.entries[name] = e
 		}
 		if before := e.table.Load(); before == nil || !slices.EqualFunc(before.next.all.branches, bySource[name], branch.is) {

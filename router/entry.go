@@ -14,6 +14,7 @@ type entry struct {
 	hard      context.Context
 	transfers *Transfers
 	ledger    *ledger // nil without a journal
+	counter   *counter
 	table     atomic.Pointer[table]
 }
 
@@ -62,7 +63,10 @@ func (e *entry) Signal(_ context.Context, s Signal) error {
 	t := e.enter()
 	defer t.leave()
 	s.Source = e.source
-	return t.next.Signal(e.hard, s)
+	began := e.counter.beginSignal(len(s.Data))
+	err := t.next.Signal(e.hard, s)
+	e.counter.endSignal(began, err)
+	return err
 }
 
 func (e *entry) Stream(_ context.Context, info StreamInfo) (StreamWriter, error) {
@@ -72,7 +76,7 @@ func (e *entry) Stream(_ context.Context, info StreamInfo) (StreamWriter, error)
 	if e.ledger != nil {
 		ctx, account = e.ledger.withAccount(ctx)
 	}
-	w, err := t.next.all.Stream(ctx, info)
+	w, err := e.counter.stream(t.next.all.Stream(ctx, info))
 	if err != nil {
 		t.leave()
 		return nil, err
@@ -85,6 +89,7 @@ func (e *entry) Drop(s Signal, cause error) {
 	t := e.enter()
 	defer t.leave()
 	s.Source = e.source
+	e.counter.drop(len(s.Data), cause)
 	for _, b := range t.next.all.branches {
 		b.sink.(*route).drop(s, cause)
 	}

@@ -28,9 +28,10 @@ type route struct {
 	letters  *deadletter.Store // nil keeps none
 	failures *FailureLog
 	unkept   *FailureLog // letters that cannot be kept
+	counter  *counter
 }
 
-func (r *Router) newRoute(definition Route, sinks []branch) *route {
+func (r *Router) newRoute(definition Route, sinks []branch, c *counter) *route {
 	log := r.log.With("route", definition.Name)
 	lost := "signal lost"
 	if r.options.DeadLetters != nil {
@@ -38,7 +39,7 @@ func (r *Router) newRoute(definition Route, sinks []branch) *route {
 	}
 	return &route{
 		name: definition.Name, filter: definition.Filter, sinks: newFanout(sinks),
-		guard: newLoopGuard(definition.LoopGuard, log), ledger: r.ledger, letters: r.options.DeadLetters,
+		guard: newLoopGuard(definition.LoopGuard, log), ledger: r.ledger, letters: r.options.DeadLetters, counter: c,
 		failures: NewFailureLog(log, lost, "signals get through again"),
 		unkept:   NewFailureLog(log, "a dead letter cannot be kept; the signal is lost", "dead letters are kept again"),
 	}
@@ -51,21 +52,35 @@ func (r *route) close() {
 }
 
 func (r *route) Signal(ctx context.Context, s Signal) error {
+	began := r.counter.beginSignal(len(s.Data))
+	err := r.carry(ctx, s)
+	r.counter.endSignal(began, err)
+	switch {
+	case err == nil:
+		r.failures.Success()
+	case errors.Is(err, ErrNotTaken):
+		return err
+	default:
+		r.lost(s, err)
+	}
+	return nil
+}
+
+// carry brings a signal to the route's sinks, and tries a few times.
+func (r *route) carry(ctx context.Context, s Signal) error {
 	out := s
 	if r.filter != nil {
 		var pass bool
 		var err error
 		if out, pass, err = r.filter.Signal(s); err != nil {
-			r.lost(s, err)
-			return nil
+			return expressionError{err}
 		}
 		if !pass {
 			return ErrNotTaken
 		}
 	}
 	if err := r.guard.signal(&s); err != nil {
-		r.lost(s, err)
-		return nil
+		return err
 	}
 	err := r.sinks.Signal(ctx, out)
 	for _, pause := range signalRetries {
@@ -78,16 +93,10 @@ func (r *route) Signal(ctx context.Context, s Signal) error {
 			err = r.sinks.Signal(ctx, out)
 		}
 	}
-	switch {
-	case err == nil:
-		r.failures.Success()
-	case errors.Is(err, ErrNotTaken):
-		return err
-	default:
+	if err != nil {
 		r.sinks.forget(s.ID)
-		r.lost(s, err)
 	}
-	return nil
+	return err
 }
 
 // drop is for a signal that the source could not hand on.
@@ -97,6 +106,7 @@ func (r *route) drop(s Signal, cause error) {
 			return
 		}
 	}
+	r.counter.drop(len(s.Data), cause)
 	r.lost(s, cause)
 }
 
@@ -143,11 +153,16 @@ func failedSinks(err error) (names []string) {
 }
 
 func (r *route) Stream(ctx context.Context, info StreamInfo) (StreamWriter, error) {
+	return r.counter.stream(r.open(ctx, info))
+}
+
+// open begins a stream to the route's sinks.
+func (r *route) open(ctx context.Context, info StreamInfo) (StreamWriter, error) {
 	came := info
 	if r.filter != nil {
 		out, pass, err := r.filter.Stream(info)
 		if err != nil {
-			err = fmt.Errorf("its expressions fail on stream %q: %w", info.Name, err)
+			err = fmt.Errorf("its expressions fail on stream %q: %w", info.Name, expressionError{err})
 			r.refused(ctx, info, err)
 			return nil, Permanent(err)
 		}

@@ -115,6 +115,8 @@ type Router struct {
 	transfers Transfers
 	ledger    *ledger                 // nil without a journal
 	watched   atomic.Pointer[watched] // nil before the first plan runs
+	observed  atomic.Pointer[observed]
+	clock     clock
 
 	hard context.Context // the context of every call to a sink
 	kill context.CancelCauseFunc
@@ -152,6 +154,7 @@ func New(plan Plan, o Options) (*Router, error) {
 	if o.Journal != nil {
 		r.ledger = newLedger(o)
 	}
+	r.observed.Store(new(observed))
 	r.hard, r.kill = context.WithCancelCause(context.Background())
 	return r, nil
 }
@@ -169,6 +172,8 @@ func (r *Router) StopNow() { r.kill(ErrStopTimeout) }
 // which case everything opened before is closed again.
 func (r *Router) Run(ctx context.Context) error {
 	defer r.kill(nil)
+	r.clock.tick()
+	defer r.clock.run()()
 	if r.options.LogProgress {
 		stop := r.transfers.logProgress(r.log)
 		defer stop()

@@ -58,6 +58,7 @@ func (l *run) keepTrying(ctx context.Context, failure string, do func(context.Co
 	pause.InitialInterval, pause.MaxInterval = minRestart, maxRestart
 	for {
 		started := time.Now()
+		l.entry.counter.started()
 		err := do(ctx)
 		if err == nil || ctx.Err() != nil {
 			return err == nil
@@ -65,6 +66,7 @@ func (l *run) keepTrying(ctx context.Context, failure string, do func(context.Co
 		if time.Since(started) > maxRestart {
 			pause.Reset()
 		}
+		l.entry.counter.restart(err)
 		wait := pause.NextBackOff()
 		l.log.Error(failure+"; it is started again after a pause",
 			"source", l.name, "error", err, "pause", wait.Round(time.Millisecond))

@@ -26,6 +26,7 @@
 //	[sources.NAME], [sinks.NAME] a part; its type says which keys it has
 //	[routes.NAME]                from, to, when, set, max_work, loop_guard, see below
 //	[router]                     see RouterSettings
+//	[admin]                      see Admin
 //	[[tests]]                    what the routes are to do, see Test
 //
 // A route takes messages from the sources in `from` to the sinks in `to`, both
@@ -80,6 +81,7 @@ type Config struct {
 	Sinks       map[string]Sink
 	Routes      []router.Route // in the order of the file
 	Router      RouterSettings
+	Admin       Admin
 	Tests       []Test    // in the order of the file
 	Warnings    []Problem // what works but is hardly meant
 
@@ -160,6 +162,7 @@ func (l *loader) load(kinds Kinds) {
 	l.hub()
 	l.connections()
 	l.router()
+	l.admin()
 	l.sources = parts(l, "sources", kinds.Sources, l.config.Sources)
 	l.sinks = parts(l, "sinks", kinds.Sinks, l.config.Sinks)
 	l.folders()
@@ -169,4 +172,4 @@ func (l *loader) load(kinds Kinds) {
 	l.loops(routes)
 }
 
-var tables = []string{"hub", "connections", "sources", "sinks", "routes", "router", "tests"}
+var tables = []string{"hub", "connections", "sources", "sinks", "routes", "router", "admin", "tests"}

@@ -115,6 +115,11 @@ func TestLoad(t *testing.T) {
 		t.Errorf("route a: %v, %v", pass, err)
 	}
 
+	wantAdmin := config.Admin{Listen: "unix:" + filepath.Join(dir, "state", "admin.sock"), Pprof: true}
+	if cfg.Admin != wantAdmin {
+		t.Errorf("admin is %+v, want %+v", cfg.Admin, wantAdmin)
+	}
+
 	wantRouter := config.RouterSettings{
 		StateDir: filepath.Join(dir, "state"), StopTimeout: config.Duration(time.Minute),
 		JournalMaxSize: 64 << 10, JournalMaxFiles: 1, DeadLetterMaxSize: 1 << 20, DeadLetterMaxAge: config.Duration(24 * time.Hour),

@@ -10,8 +10,8 @@ import (
 // Difference is what another configuration would change. A part is the same
 // when its table, and its connection, say the same.
 type Difference struct {
-	// Fixed names the tables, of [hub] and [router], that differ and that a
-	// process cannot change while it runs.
+	// Fixed names the tables, of [hub], [router] and [admin], that differ and
+	// that a process cannot change while it runs.
 	Fixed                  []string
 	Sources, Sinks, Routes Names
 }
@@ -48,7 +48,7 @@ func (d Difference) String() string {
 // Compare tells what next changes.
 func (c *Config) Compare(next *Config) Difference {
 	var d Difference
-	for _, table := range []string{"hub", "router"} {
+	for _, table := range []string{"hub", "router", "admin"} {
 		if !reflect.DeepEqual(c.root[table], next.root[table]) {
 			d.Fixed = append(d.Fixed, "["+table+"]")
 		}

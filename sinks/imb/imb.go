@@ -65,6 +65,17 @@ func (s *sink) Open(ctx context.Context) (err error) {
 // Ready implements router.Readier.
 func (s *sink) Ready() <-chan struct{} { return s.own.ready }
 
+// Links implements router.Linked.
+func (s *sink) Links() []router.Link {
+	links := []router.Link{s.own.link(s.connection.Name)}
+	if r := s.relay.Load(); r != nil {
+		link := r.link(s.connection.Name)
+		link.Relay = true
+		links = append(links, link)
+	}
+	return links
+}
+
 // Close implements router.Opener.
 func (s *sink) Close() error {
 	ctx, cancel := context.WithTimeout(s.inFlight, closeTimeout)

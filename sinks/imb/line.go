@@ -108,3 +108,7 @@ func (l *line) publish(full string) (*imb.Event, error) {
 	}
 	return e, nil
 }
+
+func (l *line) link(connection string) router.Link {
+	return router.Link{Connection: connection, State: l.client.State(), Err: l.client.Err(), Stats: l.client.Stats()}
+}

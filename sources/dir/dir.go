@@ -48,6 +48,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"imbrouter/router"
@@ -69,6 +70,8 @@ type Source struct {
 	writers    func(*os.File) writers
 
 	folder *folder // nil before Open, and while the folder is gone
+
+	waiting atomic.Int64 // files that are to be sent
 }
 
 // Open makes the folder if it does not exist, and locks it. It fails when
@@ -84,6 +87,9 @@ func (s *Source) openFolder() (err error) {
 	s.folder, err = openFolder(s.path, s.config.After == afterMove, s.log)
 	return err
 }
+
+// Waiting implements router.Backlogged: those that are being sent count too.
+func (s *Source) Waiting() int { return int(s.waiting.Load()) }
 
 // Close gives the lock back.
 func (s *Source) Close() error {

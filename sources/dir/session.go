@@ -62,6 +62,7 @@ func (s *session) run(ctx context.Context) error {
 	for {
 		s.table.wake(time.Now())
 		s.startWork(ctx)
+		s.waiting.Store(int64(s.table.waiting))
 		if due, ok := s.table.nextDue(); ok {
 			timer.Reset(time.Until(due))
 		}

@@ -73,6 +73,7 @@ type table struct {
 	later   queue
 	outages map[string]*outage // by destination
 	scan    uint32             // number of the scan under way
+	waiting int                // files in a state that waits
 }
 
 func newTable() *table {
@@ -197,8 +198,17 @@ func (t *table) remove(f *file, now time.Time) {
 	t.endProbe(f, now)
 }
 
+// waits tells whether a file in that state is still to be sent.
+func (s state) waits() bool { return s != stateIdle && s != stateRemoved }
+
 // moveTo changes a file's state, and with it the queue that holds it.
 func (t *table) moveTo(f *file, s state) {
+	if f.state.waits() {
+		t.waiting--
+	}
+	if s.waits() {
+		t.waiting++
+	}
 	switch f.state {
 	case stateReady:
 		heap.Remove(&t.ready, f.index)

@@ -103,6 +103,13 @@ func (s *source) Close() error {
 // Ready implements router.Readier: the hub has taken the subscriptions.
 func (s *source) Ready() <-chan struct{} { return s.ready }
 
+// Links implements router.Linked.
+func (s *source) Links() []router.Link {
+	return []router.Link{{
+		Connection: s.connection.Name, State: s.client.State(), Err: s.client.Err(), Stats: s.client.Stats(),
+	}}
+}
+
 // Run implements router.Source.
 func (s *source) Run(ctx context.Context, next router.Sink) error {
 	r := &receiver{source: s, ctx: ctx, next: next, commits: newCommits(s.config.Parallel), finished: make(chan struct{})}

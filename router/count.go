@@ -1,0 +1,268 @@
+package router
+
+import (
+	"context"
+	"errors"
+	"io"
+	"sync/atomic"
+	"time"
+)
+
+// Cause is why a message failed, as one of few.
+type Cause int
+
+// The causes.
+const (
+	CauseExpression  Cause = iota // an expression of the route failed on it
+	CauseRefused                  // trying again would not help, see Permanent
+	CauseUnavailable              // the destination is away, see ErrUnavailable
+	CauseIncomplete               // a stream ended before its end
+	CauseOverflow                 // the source's queue had no room for it
+	CauseStopped                  // it was cut off by the end of the router
+	CauseOther
+	causes
+)
+
+// String returns the cause as one lower-case word.
+func (c Cause) String() string {
+	return [causes]string{"expression", "refused", "unavailable", "incomplete", "overflow", "stopped", "other"}[c]
+}
+
+// causeOf tells a failure's cause. Incomplete streams and overflows are known by
+// where they happen.
+func causeOf(err error) Cause {
+	var expression expressionError
+	switch {
+	case errors.As(err, &expression):
+		return CauseExpression
+	case errors.Is(err, ErrUnavailable):
+		return CauseUnavailable
+	case errors.Is(err, context.Canceled), errors.Is(err, ErrStopTimeout):
+		return CauseStopped
+	case errors.Is(err, ErrPermanent):
+		return CauseRefused
+	}
+	return CauseOther
+}
+
+// expressionError marks what a route's filter failed with.
+type expressionError struct{ error }
+
+func (e expressionError) Unwrap() error { return e.error }
+
+// DurationBounds are the upper bounds of the classes into which Durations counts;
+// one more is for what took longer.
+var DurationBounds = [...]time.Duration{
+	20 * time.Microsecond, 100 * time.Microsecond, 500 * time.Microsecond, 2500 * time.Microsecond,
+	10 * time.Millisecond, 50 * time.Millisecond, 250 * time.Millisecond,
+	time.Second, 5 * time.Second, 30 * time.Second, 2 * time.Minute, 10 * time.Minute,
+}
+
+// Durations counts how long messages took.
+type Durations struct {
+	Counts [len(DurationBounds) + 1]uint64
+	Sum    time.Duration
+}
+
+// durations is what becomes a Durations. It is safe for concurrent use.
+type durations struct {
+	counts [len(DurationBounds) + 1]atomic.Uint64
+	sum    atomic.Int64
+}
+
+func (d *durations) add(took time.Duration) {
+	class := 0
+	for class < len(DurationBounds) && took > DurationBounds[class] {
+		class++
+	}
+	d.counts[class].Add(1)
+	d.sum.Add(int64(took))
+}
+
+func (d *durations) load() (all Durations) {
+	for class := range d.counts {
+		all.Counts[class] = d.counts[class].Load()
+	}
+	all.Sum = time.Duration(d.sum.Load())
+	return all
+}
+
+// timedSignals is how many signals go by, of which one is timed: reading the clock
+// costs as much as much of the rest of a signal's way. When there is less than
+// one a second all are timed.
+const timedSignals = 64
+
+// counter counts what passes through a source, a route or a sink. It is safe for
+// concurrent use.
+type counter struct {
+	clock            *clock
+	signals, streams flow
+	transfers        atomic.Int64
+	restarts         atomic.Uint64 // of a source
+	down             atomic.Bool   // a source waits to be started again
+	succeeded        atomic.Int64  // last, by the clock
+	failed           atomic.Pointer[Failure]
+}
+
+// flow is the signals, or the streams, of a counter.
+type flow struct {
+	messages, notTaken atomic.Uint64
+	bytes              atomic.Int64
+	failures           [causes]atomic.Uint64
+	took               durations
+}
+
+// clock is the time to the second, which is enough for when something happened
+// last. It is Unix seconds.
+type clock struct{ atomic.Int64 }
+
+func (c *clock) tick() { c.Store(time.Now().Unix()) }
+
+// run sets the clock until stop is called.
+func (c *clock) run() (stop func()) {
+	ended, end := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		ticker := time.NewTicker(time.Second)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-end:
+				return
+			case <-ticker.C:
+				c.tick()
+			}
+		}
+	}()
+	return func() { close(end); <-ended }
+}
+
+// beginSignal counts a signal. What it returns is for endSignal.
+func (c *counter) beginSignal(size int) (began time.Time) {
+	n := c.signals.messages.Add(1)
+	c.signals.bytes.Add(int64(size))
+	if n%timedSignals == 0 || c.succeeded.Load() != c.clock.Load() {
+		began = time.Now()
+	}
+	return began
+}
+
+func (c *counter) endSignal(began time.Time, err error) {
+	if c.end(&c.signals, err) && !began.IsZero() {
+		c.signals.took.add(time.Since(began))
+	}
+}
+
+// drop counts a signal for which its source had no room.
+func (c *counter) drop(size int, err error) {
+	c.signals.messages.Add(1)
+	c.signals.bytes.Add(int64(size))
+	c.fail(&c.signals, CauseOverflow, err)
+}
+
+// end counts how a message ended, and returns whether it was taken.
+func (c *counter) end(f *flow, err error) (taken bool) {
+	switch {
+	case err == nil:
+		if now := c.clock.Load(); c.succeeded.Load() != now {
+			c.succeeded.Store(now)
+		}
+		return true
+	case errors.Is(err, ErrNotTaken):
+		f.notTaken.Add(1)
+	default:
+		c.fail(f, causeOf(err), err)
+	}
+	return false
+}
+
+func (c *counter) fail(f *flow, cause Cause, err error) {
+	f.failures[cause].Add(1)
+	c.failed.Store(&Failure{time.Now(), err})
+}
+
+// restart notes that a source has failed and is started again after a pause,
+// and started that it is.
+func (c *counter) restart(err error) {
+	c.restarts.Add(1)
+	c.down.Store(true)
+	c.failed.Store(&Failure{time.Now(), err})
+}
+
+func (c *counter) started() { c.down.Store(false) }
+
+// stream counts a stream that w was opened for, or was not, and what goes into w.
+func (c *counter) stream(w StreamWriter, err error) (StreamWriter, error) {
+	c.streams.messages.Add(1)
+	if err != nil {
+		c.end(&c.streams, err)
+		return nil, err
+	}
+	c.transfers.Add(1)
+	return &countedStream{StreamWriter: w, counter: c, began: time.Now()}, nil
+}
+
+// counted is a sink that counts. It is a value, so that two can be compared.
+type counted struct {
+	Sink
+	counter *counter
+}
+
+func (s counted) Signal(ctx context.Context, m Signal) error {
+	began := s.counter.beginSignal(len(m.Data))
+	err := s.Sink.Signal(ctx, m)
+	s.counter.endSignal(began, err)
+	return err
+}
+
+func (s counted) Stream(ctx context.Context, info StreamInfo) (StreamWriter, error) {
+	return s.counter.stream(s.Sink.Stream(ctx, info))
+}
+
+// countedStream is a stream through a source, a route or into a sink.
+type countedStream struct {
+	StreamWriter
+	counter *counter
+	began   time.Time
+	failed  bool // by what it goes into, not by what comes before it
+}
+
+func (w *countedStream) Write(p []byte) (int, error) {
+	n, err := w.StreamWriter.Write(p)
+	w.counter.streams.bytes.Add(int64(n))
+	w.failed = err != nil
+	return n, err
+}
+
+func (w *countedStream) ReadFrom(r io.Reader) (int64, error) {
+	src := &noteReadError{r: countingReader{r, &w.counter.streams.bytes}}
+	n, err := copyBody(w.StreamWriter, src)
+	w.failed = err != nil && src.err == nil
+	return n, err
+}
+
+// End implements Ender.
+func (w *countedStream) End(ctx context.Context) error {
+	err := end(ctx, w.StreamWriter)
+	w.failed = err != nil
+	return err
+}
+
+func (w *countedStream) Commit(ctx context.Context) error {
+	err := w.StreamWriter.Commit(ctx)
+	if w.counter.end(&w.counter.streams, err) {
+		w.counter.streams.took.add(time.Since(w.began))
+	}
+	w.counter.transfers.Add(-1)
+	return err
+}
+
+func (w *countedStream) Abort(cause error) {
+	w.StreamWriter.Abort(cause)
+	if w.failed {
+		w.counter.end(&w.counter.streams, cause)
+	} else {
+		w.counter.fail(&w.counter.streams, CauseIncomplete, cause)
+	}
+	w.counter.transfers.Add(-1)
+}
