@@ -25,7 +25,7 @@ type Observed struct {
 	Restarts         uint64    // how often a source has failed
 	Down             bool      // a source has failed and is started again soon
 	Links            []Link    // of a Linked
-	Waiting          int       // of a Backlogged
+	Waiting          int       // of a Backlogged; −1 for others
 }
 
 // Flow is what came of one kind of message. What is in none of the counts but
@@ -112,7 +112,7 @@ func observeAll(parts map[string]observedPart) []Observed {
 	all := make([]Observed, 0, len(parts))
 	for _, name := range slices.Sorted(maps.Keys(parts)) {
 		o := parts[name].counter.load()
-		o.Name = name
+		o.Name, o.Waiting = name, -1
 		if linked, ok := parts[name].part.(Linked); ok {
 			o.Links = linked.Links()
 		}

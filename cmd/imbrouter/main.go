@@ -64,11 +64,14 @@ func exitCode(err error) int {
 	var invalid config.Errors
 	var usage usageError
 	var unreachable unreachableError
+	var elsewhere invalidError
 	switch {
 	case errors.As(err, &invalid):
 		return exitConfig
 	case errors.As(err, &usage):
 		return exitUsage
+	case errors.As(err, &elsewhere):
+		return exitConfig
 	case errors.As(err, &unreachable), errors.Is(err, imb.ErrNotConnected), errors.Is(err, imb.ErrDisconnected):
 		return exitUnreachable
 	}
@@ -134,7 +137,7 @@ needed on a laptop.`,
 		completionCommand(), manCommand(),
 		runCommand(), validateCommand(), hubCommand(),
 		sendCommand(), signalCommand(), tapCommand(), historyCommand(), deadCommand(),
-		serviceCommand(), benchCommand(), schemaCommand(), versionCommand(),
+		statusCommand(), reloadCommand(), topCommand(), serviceCommand(), benchCommand(), schemaCommand(), versionCommand(),
 	)
 	return root
 }

@@ -2,8 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
+	"net"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -14,6 +17,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"imbrouter/router/admin"
 	"imbrouter/router/config"
 	routerdaemon "imbrouter/router/daemon"
 )
@@ -69,9 +73,11 @@ func run(ctx context.Context, cmd *cobra.Command, path string, logs *logFlags, w
 	}
 	warn(log, cfg)
 	manager := &serviceManager{log: log}
+	var server *admin.Server
 	d, err := routerdaemon.New(cfg, routerdaemon.Options{
 		Log: log, LogProgress: bars == nil,
 		OnReady: func() {
+			server.Enter(admin.Running)
 			if logs.format == "text" {
 				fmt.Fprint(stderr, introduction(cfg))
 			}
@@ -84,7 +90,9 @@ func run(ctx context.Context, cmd *cobra.Command, path string, logs *logFlags, w
 	if err != nil {
 		return err
 	}
-	r := &reloader{path: path, daemon: d, log: log, manager: manager}
+	r := newReloader(path, d, log, manager)
+	dog := newWatchdog(log, manager, d.Stuck)
+	server = admin.New(admin.Options{Daemon: d, Reloader: r, Stuck: dog.stuck, Version: version(), Log: log})
 	ctx, stopHangups := r.listen(ctx, onTerminal, h)
 	defer stopHangups()
 	if watch {
@@ -96,6 +104,10 @@ func run(ctx context.Context, cmd *cobra.Command, path string, logs *logFlags, w
 	if bars != nil {
 		stop := bars.follow(d.Router())
 		defer stop()
+	}
+	listener, err := listenAdmin(cfg.Admin, log)
+	if err != nil {
+		return err
 	}
 	running, stopRunning := context.WithCancel(ctx)                    // until it is to stop, or fails
 	watching, stopWatching := context.WithCancel(context.Background()) // until it has stopped
@@ -112,10 +124,16 @@ func run(ctx context.Context, cmd *cobra.Command, path string, logs *logFlags, w
 			hint = "; a second signal stops at once"
 		}
 		log.Info("stopping: what is in flight gets time to finish"+hint, "stop_timeout", cfg.Router.StopTimeout.String())
+		server.Enter(admin.Stopping)
 		manager.stopping(cfg)
 	})
-	if w := newWatchdog(log, manager, d.Stuck); w != nil {
-		helpers.Go(func() { w.run(watching) })
+	helpers.Go(func() { dog.run(watching) })
+	if listener != nil {
+		helpers.Go(func() {
+			if err := server.Serve(watching, listener); err != nil {
+				log.Error("nobody can ask any more how the router is", "error", err)
+			}
+		})
 	}
 	err = d.Run(ctx)
 	stopRunning()
@@ -126,6 +144,23 @@ func run(ctx context.Context, cmd *cobra.Command, path string, logs *logFlags, w
 	}
 	log.Info("stopped")
 	return nil
+}
+
+// listenAdmin returns the listener of the admin address, or nil for none. What the
+// file does not ask for keeps nobody from running, unless another router does.
+func listenAdmin(a config.Admin, log *slog.Logger) (net.Listener, error) {
+	if a.Listen == config.AdminOff {
+		return nil, nil
+	}
+	listener, err := admin.Listen(a.Listen)
+	switch {
+	case err == nil:
+		log.Debug("admin address is open", "address", a.Listen)
+	case a.ByDefault && !errors.Is(err, admin.ErrInUse):
+		log.Warn("nobody can ask how the router is", "error", err)
+		return nil, nil
+	}
+	return listener, err
 }
 
 // stopOnSecondSignal cuts off what is in flight when another signal comes. It

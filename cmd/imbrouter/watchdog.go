@@ -3,38 +3,54 @@ package main
 import (
 	"context"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
 )
 
-// watchdog gives systemd the signs of life without which it ends the process and
-// starts it anew, see WatchdogSec in systemd.service(5).
+// lookInterval is within which time it is looked twice whether something is stuck,
+// when systemd does not say.
+const lookInterval = 10 * time.Second
+
+// watchdog looks whether something is stuck. It gives systemd the signs of life
+// without which it ends the process and starts it anew, where it wants them, see
+// WatchdogSec in systemd.service(5).
 type watchdog struct {
 	interval time.Duration // that systemd waits for a sign
 	log      *slog.Logger
 	manager  *serviceManager
-	stuck    func() (kind, name string) // see Daemon.Stuck
+	look     func() (kind, name string) // Daemon.Stuck, which nobody else may call
+	found    atomic.Pointer[stuckPart]  // at the last look
 }
 
-// newWatchdog returns nil when systemd wants no signs.
-func newWatchdog(log *slog.Logger, manager *serviceManager, stuck func() (kind, name string)) *watchdog {
+// stuckPart is what does not return; zero for nothing.
+type stuckPart struct{ kind, name string }
+
+func newWatchdog(log *slog.Logger, manager *serviceManager, look func() (kind, name string)) *watchdog {
 	interval, err := daemon.SdWatchdogEnabled(false)
 	if err != nil {
 		log.Warn("the service manager's watchdog gets no signs of life", "error", err)
 	}
 	if interval <= 0 {
-		return nil
+		interval = lookInterval
 	}
-	return &watchdog{interval, log, manager, stuck}
+	w := &watchdog{interval: interval, log: log, manager: manager, look: look}
+	w.found.Store(new(stuckPart))
+	return w
+}
+
+// stuck tells what did not return at the last look, see Daemon.Stuck.
+func (w *watchdog) stuck() (kind, name string) {
+	found := w.found.Load()
+	return found.kind, found.name
 }
 
 // run gives a sign twice in each interval, until ctx ends. It gives none while
 // something is stuck, which is for half an interval at least, and looks more
 // often then, so that what goes on late may still be in time.
 func (w *watchdog) run(ctx context.Context) {
-	var kind, name string // of what was stuck at the last look
-	var since time.Time   // when the first sign was withheld
+	var since time.Time // when the first sign was withheld
 	pause := w.interval / 2
 	for {
 		select {
@@ -42,21 +58,23 @@ func (w *watchdog) run(ctx context.Context) {
 			return
 		case <-time.After(pause):
 		}
-		wasKind, wasName := kind, name
-		kind, name = w.stuck()
+		was := *w.found.Load()
+		var found stuckPart
+		found.kind, found.name = w.look()
+		w.found.Store(&found)
 		switch {
-		case kind != "":
-			if wasKind == "" {
+		case found.kind != "":
+			if was.kind == "" {
 				since, pause = time.Now(), w.interval/8
 			}
-			if kind != wasKind || name != wasName {
-				w.log.Error("stuck: the service manager gets no sign of life until it goes on", kind, name)
-				w.manager.stuck(kind, name)
+			if found != was {
+				w.log.Error("stuck: /healthz fails, and the service manager gets no sign of life, until it goes on",
+					found.kind, found.name)
+				w.manager.stuck(found.kind, found.name)
 			}
-		case wasKind != "":
+		case was.kind != "":
 			pause = w.interval / 2
-			w.log.Info("no longer stuck: the service manager gets signs of life again",
-				wasKind, wasName, "withheld", time.Since(since).Round(time.Millisecond))
+			w.log.Info("no longer stuck", was.kind, was.name, "withheld", time.Since(since).Round(time.Millisecond))
 			w.manager.unstuck()
 		default:
 			w.manager.alive()

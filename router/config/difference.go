@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
-	"strings"
 )
 
 // Difference is what another configuration would change. A part is the same
@@ -26,9 +25,8 @@ func (n Names) Differs(name string) bool {
 	return slices.Contains(n.Added, name) || slices.Contains(n.Changed, name)
 }
 
-// String is empty when nothing differs.
-func (d Difference) String() string {
-	var parts []string
+// List says what differs, one thing an item.
+func (d Difference) List() (parts []string) {
 	for _, section := range []struct {
 		what  string
 		names Names
@@ -42,7 +40,7 @@ func (d Difference) String() string {
 			}
 		}
 	}
-	return strings.Join(parts, ", ")
+	return parts
 }
 
 // Compare tells what next changes.

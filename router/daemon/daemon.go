@@ -19,6 +19,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"imbrouter/imb"
@@ -49,8 +50,8 @@ type Daemon struct {
 	journal *journal.Journal // nil when it is switched off
 	letters *deadletter.Store
 
-	mu     sync.Mutex // guards what Reload changes
-	config *config.Config
+	mu     sync.Mutex                    // held by Reload
+	config atomic.Pointer[config.Config] // the one that runs
 	plan   router.Plan
 }
 
@@ -60,12 +61,13 @@ func New(cfg *config.Config, o Options) (_ *Daemon, err error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	d := &Daemon{config: cfg, log: o.Log, probe: probe{asked: make(chan struct{}, 1)}}
+	d := &Daemon{log: o.Log, probe: probe{asked: make(chan struct{}, 1)}}
+	d.config.Store(cfg)
 	if cfg.Hub != nil {
 		d.listen, d.locator = cfg.Hub.Listen, cfg.Hub.Locator
 		d.hub = hub.New(cfg.Hub.Options(o.Log.With("hub", cfg.Hub.Listen)))
 	}
-	if err := d.openState(); err != nil {
+	if err := d.openState(cfg); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -85,22 +87,22 @@ func New(cfg *config.Config, o Options) (_ *Daemon, err error) {
 }
 
 // openState opens what the daemon keeps in its state_dir.
-func (d *Daemon) openState() (err error) {
-	settings := d.config.Router
+func (d *Daemon) openState(cfg *config.Config) (err error) {
+	settings := cfg.Router
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("%w; `state_dir` in [router] says where the router keeps its own files", err)
 		}
 	}()
 	if settings.Journal {
-		d.journal, err = journal.Open(journal.Path(settings.StateDir, d.config.Path), journal.Options{
+		d.journal, err = journal.Open(journal.Path(settings.StateDir, cfg.Path), journal.Options{
 			Log: d.log, MaxSize: int64(settings.JournalMaxSize), MaxFiles: settings.JournalMaxFiles,
 		})
 		if err != nil {
 			return err
 		}
 	}
-	d.letters, err = deadletter.Open(deadletter.Dir(settings.StateDir, d.config.Path), deadletter.Options{
+	d.letters, err = deadletter.Open(deadletter.Dir(settings.StateDir, cfg.Path), deadletter.Options{
 		Log: d.log, MaxSize: int64(settings.DeadLetterMaxSize), MaxAge: time.Duration(settings.DeadLetterMaxAge),
 	})
 	if err != nil {
@@ -162,7 +164,7 @@ var ErrNeedsRestart = errors.New("takes effect at a restart only")
 func (d *Daemon) Reload(ctx context.Context, cfg *config.Config) (config.Difference, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	diff := d.config.Compare(cfg)
+	diff := d.Config().Compare(cfg)
 	if len(diff.Fixed) > 0 {
 		return diff, fmt.Errorf("a change of %s %w", strings.Join(diff.Fixed, " and "), ErrNeedsRestart)
 	}
@@ -173,7 +175,8 @@ func (d *Daemon) Reload(ctx context.Context, cfg *config.Config) (config.Differe
 	if err := d.router.Apply(ctx, plan); err != nil {
 		return diff, err
 	}
-	d.config, d.plan = cfg, plan
+	d.config.Store(cfg)
+	d.plan = plan
 	return diff, nil
 }
 
@@ -189,6 +192,18 @@ func (d *Daemon) connections(cfg *config.Config) map[string]router.Connection {
 		all[name] = router.Connection{Name: name, Hub: c.Hub(), Options: o}
 	}
 	return all
+}
+
+// Config returns the configuration that runs.
+func (d *Daemon) Config() *config.Config { return d.config.Load() }
+
+// HubStats returns the counts of the hub inside. It waits for the hub's lock, see
+// Stuck. There is none without [hub].
+func (d *Daemon) HubStats() (stats hub.Stats, ok bool) {
+	if d.hub == nil {
+		return hub.Stats{}, false
+	}
+	return d.hub.Stats(), true
 }
 
 // Router returns the running router.
