@@ -121,7 +121,7 @@ func (r *Router) close(part any, kind, name string) {
 
 // connect makes the routes and leads what sources bring from now on to them.
 func (r *Router) connect(plan Plan) {
-	counters := r.observe(plan)
+	observed := r.count(plan)
 	routes := map[string]*route{}
 	bySource := map[string][]branch{}
 	for _, definition := range plan.Routes {
@@ -131,27 +131,29 @@ func (r *Router) connect(plan Plan) {
 			if r.ledger != nil {
 				sink = recorder{sink, definition.Name, name, r.ledger}
 			}
-			sinks = append(sinks, branch{"sink", name, counted{sink, counters.sinks[name].counter}})
+			sinks = append(sinks, branch{"sink", name, sink, observed.sinks[name].counter})
 		}
 		next, ok := r.routes[definition.Name]
 		if ok && next.guard.isStopped() {
 			r.log.Info("the route takes messages again", "route", definition.Name)
 		}
 		if !ok || !next.guard.serves(definition.LoopGuard) || !same(next.filter, definition.Filter) || !slices.EqualFunc(next.sinks.branches, sinks, branch.is) {
-			next = r.newRoute(definition, sinks, counters.routes[definition.Name].counter)
+			next = r.newRoute(definition, sinks, observed.routes[definition.Name].counter)
 		}
 		routes[definition.Name] = next
+		observed.routes[definition.Name] = observedPart{next, next.counter}
 		for _, name := range definition.From {
-			bySource[name] = append(bySource[name], branch{"route", definition.Name, next})
+			bySource[name] = append(bySource[name], branch{"route", definition.Name, next, nil})
 		}
 	}
 	r.routes = routes
+	r.observed.Store(observed)
 	for name := range plan.Sources {
 		e, ok := r.entries[name]
 		if !ok {
 			e = &entry{
 				source: name, hard: r.hard, transfers: &r.transfers, ledger: r.ledger,
-				counter: counters.sources[name].counter,
+				counter: observed.sources[name].counter,
 			}
 			r.entries[name] = e
 		}

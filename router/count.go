@@ -18,6 +18,7 @@ const (
 	CauseUnavailable              // the destination is away, see ErrUnavailable
 	CauseIncomplete               // a stream ended before its end
 	CauseOverflow                 // the source's queue had no room for it
+	CauseLoop                     // the route is stopped, see LoopGuard
 	CauseStopped                  // it was cut off by the end of the router
 	CauseOther
 	causes
@@ -25,7 +26,7 @@ const (
 
 // String returns the cause as one lower-case word.
 func (c Cause) String() string {
-	return [causes]string{"expression", "refused", "unavailable", "incomplete", "overflow", "stopped", "other"}[c]
+	return [causes]string{"expression", "refused", "unavailable", "incomplete", "overflow", "loop", "stopped", "other"}[c]
 }
 
 // causeOf tells a failure's cause. Incomplete streams and overflows are known by
@@ -35,6 +36,8 @@ func causeOf(err error) Cause {
 	switch {
 	case errors.As(err, &expression):
 		return CauseExpression
+	case errors.Is(err, errStopped), errors.Is(err, errLoop):
+		return CauseLoop
 	case errors.Is(err, ErrUnavailable):
 		return CauseUnavailable
 	case errors.Is(err, context.Canceled), errors.Is(err, ErrStopTimeout):
@@ -114,9 +117,15 @@ type flow struct {
 
 // clock is the time to the second, which is enough for when something happened
 // last. It is Unix seconds.
-type clock struct{ atomic.Int64 }
+type clock struct {
+	atomic.Int64
+	begun time.Time
+}
 
 func (c *clock) tick() { c.Store(time.Now().Unix()) }
+
+// since returns the time since the clock has begun, which nobody can set.
+func (c *clock) since() time.Duration { return time.Since(c.begun) }
 
 // run sets the clock until stop is called.
 func (c *clock) run() (stop func()) {
@@ -137,19 +146,22 @@ func (c *clock) run() (stop func()) {
 	return func() { close(end); <-ended }
 }
 
-// beginSignal counts a signal. What it returns is for endSignal.
-func (c *counter) beginSignal(size int) (began time.Time) {
-	n := c.signals.messages.Add(1)
+// beginSignal counts a signal. What it returns is for endSignal: when it began, or
+// 0 for one that is not timed.
+func (c *counter) beginSignal(size int) (began time.Duration) {
 	c.signals.bytes.Add(int64(size))
-	if n%timedSignals == 0 || c.succeeded.Load() != c.clock.Load() {
-		began = time.Now()
+	if c.signals.messages.Add(1)%timedSignals == 0 || c.succeeded.Load() != c.clock.Load() {
+		began = c.clock.since()
 	}
 	return began
 }
 
-func (c *counter) endSignal(began time.Time, err error) {
-	if c.end(&c.signals, err) && !began.IsZero() {
-		c.signals.took.add(time.Since(began))
+func (c *counter) endSignal(began time.Duration, err error) {
+	if err == nil && began == 0 && c.succeeded.Load() == c.clock.Load() {
+		return // as almost all do
+	}
+	if c.end(&c.signals, err) && began != 0 {
+		c.signals.took.add(c.clock.since() - began)
 	}
 }
 
@@ -200,23 +212,6 @@ func (c *counter) stream(w StreamWriter, err error) (StreamWriter, error) {
 	}
 	c.transfers.Add(1)
 	return &countedStream{StreamWriter: w, counter: c, began: time.Now()}, nil
-}
-
-// counted is a sink that counts. It is a value, so that two can be compared.
-type counted struct {
-	Sink
-	counter *counter
-}
-
-func (s counted) Signal(ctx context.Context, m Signal) error {
-	began := s.counter.beginSignal(len(m.Data))
-	err := s.Sink.Signal(ctx, m)
-	s.counter.endSignal(began, err)
-	return err
-}
-
-func (s counted) Stream(ctx context.Context, info StreamInfo) (StreamWriter, error) {
-	return s.counter.stream(s.Sink.Stream(ctx, info))
 }
 
 // countedStream is a stream through a source, a route or into a sink.

@@ -20,6 +20,25 @@ const maxPartial = 1 << 16
 type branch struct {
 	kind, name string // "sink", "inbox"
 	sink       Sink
+	counter    *counter // nil for a route, which counts by itself
+}
+
+func (b *branch) signal(ctx context.Context, s *Signal) error {
+	if b.counter == nil {
+		return b.sink.Signal(ctx, *s)
+	}
+	began := b.counter.beginSignal(len(s.Data))
+	err := b.sink.Signal(ctx, *s)
+	b.counter.endSignal(began, err)
+	return err
+}
+
+func (b *branch) stream(ctx context.Context, info StreamInfo) (StreamWriter, error) {
+	w, err := b.sink.Stream(ctx, info)
+	if b.counter == nil {
+		return w, err
+	}
+	return b.counter.stream(w, err)
 }
 
 func (b branch) wrap(err error) error { return &partError{b.kind, b.name, err} }
@@ -87,8 +106,8 @@ func newFanout(branches []branch) *fanout {
 
 func (f *fanout) Signal(ctx context.Context, s Signal) error {
 	if len(f.branches) == 1 { // then there is nothing to remember for a retry
-		b := f.branches[0]
-		err := b.sink.Signal(ctx, s)
+		b := &f.branches[0]
+		err := b.signal(ctx, &s)
 		if err == nil || errors.Is(err, ErrNotTaken) {
 			return err
 		}
@@ -96,9 +115,9 @@ func (f *fanout) Signal(ctx context.Context, s Signal) error {
 	}
 	var few [8]error // keeps the common case off the heap
 	o := f.recall(s.ID, few[:0])
-	for i, b := range f.branches {
+	for i := range f.branches {
 		if o.open(i) {
-			o[i] = b.sink.Signal(ctx, s)
+			o[i] = f.branches[i].signal(ctx, &s)
 		}
 	}
 	return f.settle(s.ID, o, true)
@@ -106,11 +125,11 @@ func (f *fanout) Signal(ctx context.Context, s Signal) error {
 
 func (f *fanout) Stream(ctx context.Context, info StreamInfo) (StreamWriter, error) {
 	w := &fanWriter{fanout: f, id: info.ID, again: info.Replay != nil, outcome: f.recall(info.ID, nil)}
-	for i, b := range f.branches {
+	for i := range f.branches {
 		if !w.outcome.open(i) {
 			continue
 		}
-		sw, err := b.sink.Stream(ctx, info)
+		sw, err := f.branches[i].stream(ctx, info)
 		if err != nil {
 			w.outcome[i] = err
 			continue

@@ -23,7 +23,7 @@ type Observed struct {
 	Succeeded        time.Time // last, to the second; zero for never
 	Failed           *Failure  // last; nil for never
 	Restarts         uint64    // how often a source has failed
-	Down             bool      // a source has failed and is started again soon
+	Down             bool      // a source has failed and is started again soon, or a route is stopped by its LoopGuard
 	Links            []Link    // of a Linked
 	Waiting          int       // of a Backlogged; −1 for others
 }
@@ -72,13 +72,13 @@ type observed struct {
 }
 
 type observedPart struct {
-	part    any // nil for a route
+	part    any // of a route, a *route
 	counter *counter
 }
 
-// observe makes the parts of a plan those that are counted. What has a name that
-// was there goes on with its counts.
-func (r *Router) observe(plan Plan) *observed {
+// count returns the parts of a plan with what counts them. What has a name that was
+// there goes on with its counts. Routes are to be filled in.
+func (r *Router) count(plan Plan) *observed {
 	next := &observed{sources: map[string]observedPart{}, routes: map[string]observedPart{}, sinks: map[string]observedPart{}}
 	add := func(before, parts map[string]observedPart, name string, part any) {
 		c := before[name].counter
@@ -97,7 +97,6 @@ func (r *Router) observe(plan Plan) *observed {
 	for name, sink := range plan.Sinks {
 		add(before.sinks, next.sinks, name, sink)
 	}
-	r.observed.Store(next)
 	return next
 }
 
@@ -113,11 +112,15 @@ func observeAll(parts map[string]observedPart) []Observed {
 	for _, name := range slices.Sorted(maps.Keys(parts)) {
 		o := parts[name].counter.load()
 		o.Name, o.Waiting = name, -1
-		if linked, ok := parts[name].part.(Linked); ok {
+		part := parts[name].part
+		if linked, ok := part.(Linked); ok {
 			o.Links = linked.Links()
 		}
-		if backlogged, ok := parts[name].part.(Backlogged); ok {
+		if backlogged, ok := part.(Backlogged); ok {
 			o.Waiting = backlogged.Waiting()
+		}
+		if route, ok := part.(*route); ok {
+			o.Down = route.guard.isStopped()
 		}
 		all = append(all, o)
 	}

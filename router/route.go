@@ -53,7 +53,7 @@ func (r *route) close() {
 
 func (r *route) Signal(ctx context.Context, s Signal) error {
 	began := r.counter.beginSignal(len(s.Data))
-	err := r.carry(ctx, s)
+	err := r.carry(ctx, &s)
 	r.counter.endSignal(began, err)
 	switch {
 	case err == nil:
@@ -67,19 +67,19 @@ func (r *route) Signal(ctx context.Context, s Signal) error {
 }
 
 // carry brings a signal to the route's sinks, and tries a few times.
-func (r *route) carry(ctx context.Context, s Signal) error {
-	out := s
+func (r *route) carry(ctx context.Context, s *Signal) error {
+	out := *s
 	if r.filter != nil {
 		var pass bool
 		var err error
-		if out, pass, err = r.filter.Signal(s); err != nil {
+		if out, pass, err = r.filter.Signal(*s); err != nil {
 			return expressionError{err}
 		}
 		if !pass {
 			return ErrNotTaken
 		}
 	}
-	if err := r.guard.signal(&s); err != nil {
+	if err := r.guard.signal(s); err != nil {
 		return err
 	}
 	err := r.sinks.Signal(ctx, out)

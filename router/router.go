@@ -148,7 +148,7 @@ func New(plan Plan, o Options) (*Router, error) {
 	}
 	r := &Router{
 		log: o.Log, options: o, first: plan,
-		routes: map[string]*route{}, entries: map[string]*entry{},
+		clock: clock{begun: time.Now()}, routes: map[string]*route{}, entries: map[string]*entry{},
 		running: map[string]*run{}, lives: map[*run]struct{}{},
 	}
 	if o.Journal != nil {
