@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -111,7 +112,7 @@ func printStatus(out io.Writer, s admin.Status, now time.Time) error {
 		for i, line := range what {
 			what[i], _, _ = strings.Cut(line, "\n") // without the line of the file
 		}
-		fmt.Fprintf(w, "Reload %s ago: %s %s\n", ago(now.Sub(r.At)), r.Outcome, escaped(strings.Join(what, "; ")))
+		fmt.Fprintf(w, "Reloaded %s ago: %s: %s\n", ago(now.Sub(r.At)), r.Outcome, cmp.Or(escaped(strings.Join(what, "; ")), "nothing has changed"))
 	}
 	if h := s.Hub; h != nil {
 		fmt.Fprintf(w, "Hub %s: %s, %s, %s waiting\n", h.Listen, count(h.Connections, "client"), count(h.Events, "event"), size(int64(h.QueuedBytes)))

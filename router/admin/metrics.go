@@ -20,7 +20,7 @@ type collector struct {
 
 	version, ready, stuck, reloaded, reloadTime *prometheus.Desc
 	source, route, sink                         partMetrics
-	sourceUp, sourceRestarts, waiting           *prometheus.Desc
+	sourceUp, sourceRestarts, waiting, routeUp  *prometheus.Desc
 	connection                                  []metric[router.Link]
 	hub                                         []metric[hub.Stats]
 }
@@ -62,6 +62,7 @@ func newCollector(s *Server) *collector {
 		sourceUp:       desc("source_up", "0 while a source has failed and waits to be started again.", "source"),
 		sourceRestarts: desc("source_restarts_total", "How often a source failed and was started again.", "source"),
 		waiting:        desc("source_waiting_files", "Files in a folder that are to be sent, with those on their way.", "source"),
+		routeUp:        desc("route_up", "0 while a route is stopped by its loop_guard.", "route"),
 
 		connection: connectionMetrics(),
 		hub:        hubMetrics(),
@@ -143,7 +144,7 @@ func hubMetrics() []metric[hub.Stats] {
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		c.version, c.ready, c.stuck, c.reloaded, c.reloadTime, c.sourceUp, c.sourceRestarts, c.waiting,
+		c.version, c.ready, c.stuck, c.reloaded, c.reloadTime, c.sourceUp, c.sourceRestarts, c.waiting, c.routeUp,
 	} {
 		ch <- d
 	}
@@ -181,6 +182,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	for _, route := range o.Routes {
 		c.route.collect(ch, route)
+		gauge(c.routeUp, one(!route.Down), route.Name)
 	}
 	for _, sink := range o.Sinks {
 		c.sink.collect(ch, sink)

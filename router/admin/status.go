@@ -51,6 +51,7 @@ const (
 	Connecting State = "connecting" // its hub is away
 	Failed     State = "failed"     // a source that is started again soon
 	Degraded   State = "degraded"   // a route with a source or a sink that is not up
+	Stopped    State = "stopped"    // a route on which a message went round, see loop_guard
 )
 
 // Part is a source or a sink.
@@ -207,6 +208,11 @@ func (s *Server) notReady(o router.Observation) (reasons []string) {
 			reasons = append(reasons, fmt.Sprintf("source %q has failed, and is started again soon: %s", source.Name, text(source.Failed.Err)))
 		}
 	}
+	for _, route := range o.Routes {
+		if route.Down {
+			reasons = append(reasons, fmt.Sprintf("route %q is stopped, because a message went round (loop_guard)", route.Name))
+		}
+	}
 	for _, c := range connections(o) {
 		if c.State == imb.Connected.String() {
 			continue
@@ -282,6 +288,9 @@ func (s *Status) parts(cfg *config.Config, o router.Observation) {
 			if !up["sink "+name] {
 				r.State = Degraded
 			}
+		}
+		if found.Down {
+			r.State = Stopped
 		}
 		s.Routes = append(s.Routes, r)
 	}
