@@ -153,14 +153,17 @@ func listenAdmin(a config.Admin, log *slog.Logger) (net.Listener, error) {
 		return nil, nil
 	}
 	listener, err := admin.Listen(a.Listen)
-	switch {
-	case err == nil:
-		log.Debug("admin address is open", "address", a.Listen)
-	case a.ByDefault && !errors.Is(err, admin.ErrInUse):
-		log.Warn("nobody can ask how the router is", "error", err)
-		return nil, nil
+	if err != nil {
+		if a.ByDefault && !errors.Is(err, admin.ErrInUse) {
+			log.Warn("nobody can ask how the router is", "error", err)
+			return nil, nil
+		}
+		return nil, err
 	}
-	return listener, err
+	if listener.Addr().Network() == "tcp" {
+		log.Info("admin address is open", "address", listener.Addr().String()) // the port may be any
+	}
+	return listener, nil
 }
 
 // stopOnSecondSignal cuts off what is in flight when another signal comes. It

@@ -60,6 +60,9 @@ set.stream = 'stream'
 			m.await("WATCHDOG=1", m.count("WATCHDOG=1"))
 			s.drop("two.bin", 1000)
 			p.await(`level=ERROR msg="stuck: .*" ` + test.stuck)
+			if test.point == "filter.when" {
+				s.checkStuck(p)
+			}
 			p.await(`level=INFO msg="no longer stuck" ` + test.stuck + ` withheld=`)
 			m.await("WATCHDOG=1", m.count("WATCHDOG=1")+2)
 			s.awaitSent()
@@ -105,4 +108,14 @@ stop_timeout = "3s"
 		t.Error("it was told to be stuck")
 	}
 	hub.signal(syscall.SIGCONT)
+}
+
+// checkStuck asks a router that hangs how it is.
+func (s *site) checkStuck(p *process) {
+	s.t.Helper()
+	cmd := s.command("status", "router.toml")
+	out, err := cmd.CombinedOutput()
+	if cmd.ProcessState.ExitCode() != exitFailure || !strings.Contains(string(out), `stuck: route "send"`) {
+		s.t.Errorf("status gives %v: %s", err, out)
+	}
 }
