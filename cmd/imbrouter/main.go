@@ -66,12 +66,10 @@ func exitCode(err error) int {
 	var unreachable unreachableError
 	var elsewhere invalidError
 	switch {
-	case errors.As(err, &invalid):
+	case errors.As(err, &invalid), errors.As(err, &elsewhere):
 		return exitConfig
 	case errors.As(err, &usage):
 		return exitUsage
-	case errors.As(err, &elsewhere):
-		return exitConfig
 	case errors.As(err, &unreachable), errors.Is(err, imb.ErrNotConnected), errors.Is(err, imb.ErrDisconnected):
 		return exitUnreachable
 	}

@@ -35,6 +35,7 @@ func TestReadmeNamesEveryKey(t *testing.T) {
 		"`[hub]`":              config.Hub{},
 		"`[connections.NAME]`": config.Connection{},
 		"`[router]`":           config.RouterSettings{},
+		"`[admin]`":            config.Admin{},
 	}
 	for name, source := range kinds.Sources {
 		tables["`[sources.NAME]` with `type = \""+name+"\"`"] = source()

@@ -36,8 +36,8 @@ files that were not sent stay where they are.
 
 SIGHUP makes it read the file again, and with --watch it does so whenever the
 file has changed. What is the same goes on undisturbed; a file that is wrong
-changes nothing, and the log says so. A change of [hub] or [router] needs a
-restart.`,
+changes nothing, and the log says so. A change of [hub], [router] or [admin]
+needs a restart. "imbrouter status" tells how it is meanwhile.`,
 		Example: `  imbrouter run examples/quickstart.toml
   imbrouter run --log-format json /etc/imbrouter/imbrouter.toml`,
 		Args: withUsage(cobra.ExactArgs(1)),
