@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -109,10 +110,51 @@ type counter struct {
 
 // flow is the signals, or the streams, of a counter.
 type flow struct {
-	messages, notTaken atomic.Uint64
-	bytes              atomic.Int64
-	failures           [causes]atomic.Uint64
-	took               durations
+	came     tally
+	notTaken atomic.Uint64
+	failures [causes]atomic.Uint64
+	took     durations
+}
+
+// tally counts messages and their bytes in one step: of what a signal costs on its
+// way, such steps are a good part. It is safe for concurrent use.
+type tally struct {
+	recent atomic.Uint64 // messages in its lower bits, bytes above them
+
+	mu              sync.Mutex // held by who empties recent
+	messages, bytes uint64     // what was in recent before
+}
+
+const (
+	tallyBits = 20
+	tallyMask = 1<<tallyBits - 1
+	// recent is emptied when it has so many messages, or is above tallyFull: then
+	// there is room for those who come meanwhile.
+	tallyMany = 1 << 15
+	tallyFull = 1 << 62
+)
+
+// add returns the number of recent messages.
+func (t *tally) add(messages, bytes int) (recent uint64) {
+	v := t.recent.Add(uint64(bytes)<<tallyBits | uint64(messages))
+	if recent = v & tallyMask; recent >= tallyMany || v >= tallyFull {
+		t.mu.Lock()
+		t.empty(t.recent.Swap(0))
+		t.mu.Unlock()
+	}
+	return recent
+}
+
+func (t *tally) empty(recent uint64) {
+	t.messages += recent & tallyMask
+	t.bytes += recent >> tallyBits
+}
+
+func (t *tally) load() (messages, bytes uint64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.empty(t.recent.Swap(0))
+	return t.messages, t.bytes
 }
 
 // clock is the time to the second, which is enough for when something happened
@@ -149,8 +191,7 @@ func (c *clock) run() (stop func()) {
 // beginSignal counts a signal. What it returns is for endSignal: when it began, or
 // 0 for one that is not timed.
 func (c *counter) beginSignal(size int) (began time.Duration) {
-	c.signals.bytes.Add(int64(size))
-	if c.signals.messages.Add(1)%timedSignals == 0 || c.succeeded.Load() != c.clock.Load() {
+	if c.signals.came.add(1, size)%timedSignals == 0 || c.succeeded.Load() != c.clock.Load() {
 		began = c.clock.since()
 	}
 	return began
@@ -167,8 +208,7 @@ func (c *counter) endSignal(began time.Duration, err error) {
 
 // drop counts a signal for which its source had no room.
 func (c *counter) drop(size int, err error) {
-	c.signals.messages.Add(1)
-	c.signals.bytes.Add(int64(size))
+	c.signals.came.add(1, size)
 	c.fail(&c.signals, CauseOverflow, err)
 }
 
@@ -205,7 +245,7 @@ func (c *counter) started() { c.down.Store(false) }
 
 // stream counts a stream that w was opened for, or was not, and what goes into w.
 func (c *counter) stream(w StreamWriter, err error) (StreamWriter, error) {
-	c.streams.messages.Add(1)
+	c.streams.came.add(1, 0)
 	if err != nil {
 		c.end(&c.streams, err)
 		return nil, err
@@ -224,15 +264,26 @@ type countedStream struct {
 
 func (w *countedStream) Write(p []byte) (int, error) {
 	n, err := w.StreamWriter.Write(p)
-	w.counter.streams.bytes.Add(int64(n))
+	w.counter.streams.came.add(0, n)
 	w.failed = err != nil
 	return n, err
 }
 
 func (w *countedStream) ReadFrom(r io.Reader) (int64, error) {
-	src := &noteReadError{r: countingReader{r, &w.counter.streams.bytes}}
+	src := &noteReadError{r: tallyReader{r, &w.counter.streams.came}}
 	n, err := copyBody(w.StreamWriter, src)
 	w.failed = err != nil && src.err == nil
+	return n, err
+}
+
+type tallyReader struct {
+	r     io.Reader
+	tally *tally
+}
+
+func (t tallyReader) Read(p []byte) (int, error) {
+	n, err := t.r.Read(p)
+	t.tally.add(0, n)
 	return n, err
 }
 

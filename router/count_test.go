@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -244,4 +245,53 @@ func TestSourceThatFailsIsDown(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// Many signals from several goroutines are all counted, while somebody looks on.
+func TestCountsAreExact(t *testing.T) {
+	const each, size = 50_000, 1000
+	p := plan(map[string]router.Sink{"out": discard{}}, route("r", "out"))
+	ctx, cancel := context.WithCancel(t.Context())
+	var r *router.Router
+	p.Sources = map[string]router.Source{"in": sourceFunc(func(ctx context.Context, next router.Sink) error {
+		defer cancel()
+		var sending sync.WaitGroup
+		for range 4 {
+			sending.Go(func() {
+				s := router.Signal{Data: make([]byte, size)}
+				for range each {
+					if err := next.Signal(ctx, s); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		sent := make(chan struct{})
+		go func() { sending.Wait(); close(sent) }()
+		before := uint64(0)
+		for {
+			now := find(t, r.Observe().Sinks, "out").Signals
+			if now.Messages < before || now.Bytes != now.Messages*size {
+				t.Errorf("%d messages and %d bytes after %d messages", now.Messages, now.Bytes, before)
+			}
+			before = now.Messages
+			select {
+			case <-sent:
+				return nil
+			default:
+			}
+		}
+	})}
+	r, err := router.New(p, router.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Run(ctx); err != nil {
+		t.Fatal(err)
+	}
+	for _, part := range []router.Observed{find(t, r.Observe().Sources, "in"), find(t, r.Observe().Routes, "r"), find(t, r.Observe().Sinks, "out")} {
+		if part.Signals.Messages != 4*each || part.Signals.Bytes != 4*each*size {
+			t.Errorf("%s: %d messages and %d bytes", part.Name, part.Signals.Messages, part.Signals.Bytes)
+		}
+	}
 }

@@ -32,7 +32,7 @@ type Observed struct {
 // Messages was taken, or is on its way.
 type Flow struct {
 	Messages uint64
-	Bytes    int64 // of a stream as they pass
+	Bytes    uint64 // of a stream as they pass
 	NotTaken uint64
 	Failures map[Cause]uint64 // has every cause
 	Took     Durations        // of those that were taken; of signals a sample
@@ -145,6 +145,6 @@ func (f *flow) load() Flow {
 	for cause := range causes {
 		all.Failures[cause] = f.failures[cause].Load()
 	}
-	all.Messages, all.Bytes = f.messages.Load(), f.bytes.Load()
+	all.Messages, all.Bytes = f.came.load()
 	return all
 }

@@ -119,7 +119,7 @@ func printStatus(out io.Writer, s admin.Status, now time.Time) error {
 	}
 	counts := func(c admin.Counts) string {
 		return fmt.Sprintf("%d\t%d\t%d\t%d\t%s", c.Signals.Messages, c.Streams.Messages,
-			c.Signals.NotTaken+c.Streams.NotTaken, c.Signals.Failed()+c.Streams.Failed(), size(c.Signals.Bytes+c.Streams.Bytes))
+			c.Signals.NotTaken+c.Streams.NotTaken, c.Signals.Failed()+c.Streams.Failed(), size(int64(c.Signals.Bytes+c.Streams.Bytes)))
 	}
 	last := func(t time.Time) string {
 		if t.IsZero() {
@@ -127,8 +127,8 @@ func printStatus(out io.Writer, s admin.Status, now time.Time) error {
 		}
 		return ago(now.Sub(t)) + " ago"
 	}
-	const columns = "SIGNALS\tSTREAMS\tLEFT OUT\tFAILED\tBYTES\tLAST\t"
-	fmt.Fprintf(w, "\nROUTE\tSTATE\t%s\n", columns)
+	const columns = "STATE\tSIGNALS\tSTREAMS\tLEFT OUT\tFAILED\tBYTES\tLAST"
+	fmt.Fprintf(w, "\nROUTE\t%s\tFROM -> TO\n", columns)
 	for _, r := range s.Routes {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s -> %s\n", r.Name, r.State, counts(r.Counts), last(r.LastSuccess),
 			strings.Join(r.From, ", "), strings.Join(r.To, ", "))
@@ -137,7 +137,7 @@ func printStatus(out io.Writer, s admin.Status, now time.Time) error {
 		title string
 		parts []admin.Part
 	}{{"SOURCE", s.Sources}, {"SINK", s.Sinks}} {
-		fmt.Fprintf(w, "\n%s\tSTATE\t%s\n", section.title, columns)
+		fmt.Fprintf(w, "\n%s\t%s\tTYPE\n", section.title, columns)
 		for _, p := range section.parts {
 			about := p.Type
 			switch {
@@ -153,7 +153,7 @@ func printStatus(out io.Writer, s admin.Status, now time.Time) error {
 		}
 	}
 	if len(s.Connections) > 0 {
-		fmt.Fprint(w, "\nCONNECTION\tOF\tSTATE\tRECEIVED\tSENT\tQUEUED\tMADE\t\n")
+		fmt.Fprint(w, "\nCONNECTION\tOF\tSTATE\tRECEIVED\tSENT\tQUEUED\tMADE\tERROR\n")
 	}
 	for _, c := range s.Connections {
 		of := "source " + c.Source
@@ -163,7 +163,7 @@ func printStatus(out io.Writer, s admin.Status, now time.Time) error {
 		if c.Relay {
 			of += " (relay)"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%d times\t%s\n", c.Name, of, c.State, size(int64(c.BytesReceived)), size(int64(c.BytesSent)),
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%d\t%s\n", c.Name, of, c.State, size(int64(c.BytesReceived)), size(int64(c.BytesSent)),
 			size(int64(c.ReceiveQueue+c.SendQueue)), c.Connects, escaped(c.Error))
 	}
 	if err := w.Flush(); err != nil {

@@ -120,7 +120,7 @@ func rates(before, now admin.Status, from, to time.Time) []byte {
 		failed := signals.Failed() + streams.Failed()
 		fmt.Fprintf(w, "%s\t%s\t%.1f\t%.1f\t%s\t%.1f\t%.1f\t%d\t%d\t%d\t%d\n", r.Name, r.State,
 			rate(signals.Messages, b.Signals.Messages), rate(streams.Messages, b.Streams.Messages),
-			size(int64(rate(uint64(signals.Bytes+streams.Bytes), uint64(b.Signals.Bytes+b.Streams.Bytes)))),
+			size(int64(rate(signals.Bytes+streams.Bytes, b.Signals.Bytes+b.Streams.Bytes))),
 			rate(signals.NotTaken+streams.NotTaken, b.Signals.NotTaken+b.Streams.NotTaken),
 			rate(failed, b.Signals.Failed()+b.Streams.Failed()),
 			r.Transfers, signals.Messages, streams.Messages, failed)

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"imbrouter/router/config"
@@ -65,11 +66,14 @@ func (c *Client) ask(ctx context.Context, method, path string, answer any) error
 		return fmt.Errorf("%q: %w", c.address, err)
 	}
 	response, err := c.http.Do(request)
+	if wrapped := (*url.Error)(nil); errors.As(err, &wrapped) {
+		err = wrapped.Err // the address is told here
+	}
 	switch {
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("%q may not be opened: be the user that imbrouter runs as, or in its group: %w", c.address, err)
 	case isDial(err):
-		return fmt.Errorf("%w at %q; is it running, with this address? (%w)", ErrNotRunning, c.address, err)
+		return fmt.Errorf("%w at %q: %w; is it running, with this address?", ErrNotRunning, c.address, err)
 	case err != nil:
 		return fmt.Errorf("%q: %w", c.address, err)
 	}

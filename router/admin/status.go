@@ -86,7 +86,7 @@ type Counts struct {
 // Flow is what came of signals, or of streams.
 type Flow struct {
 	Messages uint64            `json:"messages"`
-	Bytes    int64             `json:"bytes"`
+	Bytes    uint64            `json:"bytes"`
 	NotTaken uint64            `json:"not_taken"`
 	Failures map[string]uint64 `json:"failures"` // by cause; those that there were
 }
