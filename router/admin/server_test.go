@@ -195,6 +195,32 @@ func TestHealth(t *testing.T) {
 	}
 }
 
+// The hub stands still, because it logs under its lock and nobody takes the line:
+// who asks for its counts is sent away, and the rest is answered.
+func TestLockThatIsNotGivenBack(t *testing.T) {
+	s := start(t, strings.Replace(everything, "[connections", "max_connections = 2\n[connections", 1))
+	address := s.hub()
+	s.mu.Lock()                           // of the log
+	conn, err := net.Dial("tcp", address) // is refused, and that is logged
+	if err == nil {
+		defer conn.Close()
+		imbtest.Eventually(t, func() bool { kind, name := s.daemon.Stuck(); return kind == "lock" && name == "hub" }, "the hub is stuck")
+		if code, body := s.get("/metrics"); code != http.StatusServiceUnavailable || !strings.Contains(body, "/healthz") {
+			t.Errorf("/metrics answers %d %q", code, body)
+		}
+		if code, body := s.get("/readyz"); code != http.StatusOK {
+			t.Errorf("/readyz answers %d %q", code, body)
+		}
+	}
+	s.mu.Unlock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(s.series()) == 0 {
+		t.Error("when the hub goes on there are no metrics")
+	}
+}
+
 // Parts that come and go with reloads leave nothing behind, and those that stay
 // go on with their counts.
 func TestReloadsLeaveNoSeries(t *testing.T) {
