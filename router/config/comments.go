@@ -14,7 +14,7 @@ import (
 
 // goSource are the files with the structs of tables.
 //
-//go:embed connection.go hub.go parts.go routes.go tests.go
+//go:embed admin.go connection.go hub.go parts.go routes.go tests.go
 var goSource embed.FS
 
 // readComments reads the comments of all structs that tables are decoded into,

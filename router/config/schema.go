@@ -61,7 +61,7 @@ func Schema(kinds Kinds) ([]byte, error) {
 // eachTable returns a file that has each table, with no key but the type; those
 // that are required in another also without it.
 func eachTable(kinds Kinds) string {
-	text := "[hub]\n[connections.NAME]\n[routes.NAME]\n[router]\n" +
+	text := "[hub]\n[connections.NAME]\n[routes.NAME]\n[router]\n[admin]\n" +
 		"[[tests]]\n[[tests]]\n[tests.given]\n[[tests.expect]]\n"
 	for name := range kinds.Sources {
 		text += fmt.Sprintf("[sources.%s]\ntype = %[1]q\n", name)
