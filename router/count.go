@@ -106,6 +106,7 @@ type counter struct {
 	down             atomic.Bool   // a source waits to be started again
 	succeeded        atomic.Int64  // last, by the clock
 	failed           atomic.Pointer[Failure]
+	failing          atomic.Bool // the last message to come so far has failed
 }
 
 // flow is the signals, or the streams, of a counter.
@@ -198,7 +199,7 @@ func (c *counter) beginSignal(size int) (began time.Duration) {
 }
 
 func (c *counter) endSignal(began time.Duration, err error) {
-	if err == nil && began == 0 && c.succeeded.Load() == c.clock.Load() {
+	if err == nil && began == 0 && c.succeeded.Load() == c.clock.Load() && !c.failing.Load() {
 		return // as almost all do
 	}
 	if c.end(&c.signals, err) && began != 0 {
@@ -219,18 +220,30 @@ func (c *counter) end(f *flow, err error) (taken bool) {
 		if now := c.clock.Load(); c.succeeded.Load() != now {
 			c.succeeded.Store(now)
 		}
+		c.goesOn()
 		return true
 	case errors.Is(err, ErrNotTaken):
 		f.notTaken.Add(1)
+		if !errors.Is(err, errNotWanted) { // the sinks were asked
+			c.goesOn()
+		}
 	default:
 		c.fail(f, causeOf(err), err)
 	}
 	return false
 }
 
+// goesOn notes that a message has met no failure.
+func (c *counter) goesOn() {
+	if c.failing.Load() {
+		c.failing.Store(false)
+	}
+}
+
 func (c *counter) fail(f *flow, cause Cause, err error) {
 	f.failures[cause].Add(1)
 	c.failed.Store(&Failure{time.Now(), err})
+	c.failing.Store(true)
 }
 
 // restart notes that a source has failed and is started again after a pause,

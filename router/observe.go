@@ -22,6 +22,7 @@ type Observed struct {
 	Transfers        int64     // streams in transit
 	Succeeded        time.Time // last, to the second; zero for never
 	Failed           *Failure  // last; nil for never
+	Failing          bool      // the last message failed, but for those that a filter left out
 	Restarts         uint64    // how often a source has failed
 	Down             bool      // a source has failed and is started again soon, or a route is stopped by its LoopGuard
 	Links            []Link    // of a Linked
@@ -130,7 +131,7 @@ func observeAll(parts map[string]observedPart) []Observed {
 func (c *counter) load() Observed {
 	o := Observed{
 		Signals: c.signals.load(), Streams: c.streams.load(), Transfers: c.transfers.Load(),
-		Failed: c.failed.Load(), Restarts: c.restarts.Load(), Down: c.down.Load(),
+		Failed: c.failed.Load(), Failing: c.failing.Load(), Restarts: c.restarts.Load(), Down: c.down.Load(),
 	}
 	if at := c.succeeded.Load(); at != 0 {
 		o.Succeeded = time.Unix(at, 0)

@@ -15,6 +15,9 @@ import (
 // signal from a hub holds its source up meanwhile, so they are few and short.
 var signalRetries = []time.Duration{50 * time.Millisecond, 200 * time.Millisecond, time.Second}
 
+// errNotWanted says that a route leaves a message out, whatever its sinks are.
+var errNotWanted = fmt.Errorf("%w: its `when` is false", ErrNotTaken)
+
 // route filters and rewrites messages and hands them to its sinks. A signal
 // that fails for good ends here: the route has then taken responsibility and
 // told so. A stream's failure goes back to its source, which may have a file
@@ -76,7 +79,7 @@ func (r *route) carry(ctx context.Context, s *Signal) error {
 			return expressionError{err}
 		}
 		if !pass {
-			return ErrNotTaken
+			return errNotWanted
 		}
 	}
 	if err := r.guard.signal(s); err != nil {
@@ -95,6 +98,32 @@ func (r *route) carry(ctx context.Context, s *Signal) error {
 	}
 	if err != nil {
 		r.sinks.forget(s.ID)
+	}
+	return err
+}
+
+// Again sends a signal that failed along a route once more: through its filter
+// as it is now, to those of its sinks that are named, or to all for none. When it
+// fails again the caller still has it: the route does not keep it. That sinks only
+// look on is no failure.
+func (r *Router) Again(ctx context.Context, name string, s Signal, sinks []string) error {
+	r.mu.Lock()
+	route := r.routes[name]
+	r.mu.Unlock()
+	if route == nil {
+		return fmt.Errorf("there is no route %q any more", name)
+	}
+	some := *route
+	if len(sinks) > 0 {
+		some.sinks = newFanout(slices.DeleteFunc(slices.Clone(route.sinks.branches), func(b branch) bool {
+			return !slices.Contains(sinks, b.name)
+		}))
+	}
+	began := route.counter.beginSignal(len(s.Data))
+	err := some.carry(ctx, &s)
+	route.counter.endSignal(began, err)
+	if errors.Is(err, ErrNotTaken) && !errors.Is(err, errNotWanted) {
+		return nil
 	}
 	return err
 }
@@ -167,7 +196,7 @@ func (r *route) open(ctx context.Context, info StreamInfo) (StreamWriter, error)
 			return nil, Permanent(err)
 		}
 		if !pass {
-			return nil, ErrNotTaken
+			return nil, errNotWanted
 		}
 		info = out
 	}

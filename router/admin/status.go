@@ -81,6 +81,7 @@ type Counts struct {
 	Transfers   int64     `json:"transfers"` // streams in transit
 	LastSuccess time.Time `json:"last_success,omitzero"`
 	LastError   *Failure  `json:"last_error,omitempty"`
+	Failing     bool      `json:"failing"` // the last message failed, but for those that a filter left out
 }
 
 // Flow is what came of signals, or of streams.
@@ -317,7 +318,7 @@ func state(o router.Observed) State {
 }
 
 func counts(o router.Observed) Counts {
-	c := Counts{Signals: flow(o.Signals), Streams: flow(o.Streams), Transfers: o.Transfers, LastSuccess: o.Succeeded}
+	c := Counts{Signals: flow(o.Signals), Streams: flow(o.Streams), Transfers: o.Transfers, LastSuccess: o.Succeeded, Failing: o.Failing}
 	if o.Failed != nil {
 		c.LastError = &Failure{o.Failed.At, text(o.Failed.Err)}
 	}

@@ -2,6 +2,8 @@ package config
 
 import (
 	"context"
+	"io"
+	"time"
 
 	"imbrouter/router"
 )
@@ -45,6 +47,30 @@ type Selector interface {
 	// Select returns nil for a file that is read, or why it is not. The path has
 	// "/" and is relative to the folder. It is called after Check.
 	Select(path string) error
+}
+
+// Depot is implemented by a source that reads files, for those who look at them
+// and add some while it runs. It touches them as a user of the folder does: the
+// source finds out by itself. Names have "/" and are relative to the folder.
+// Methods are called after Check.
+type Depot interface {
+	// Failed returns the files that were given up, the newest first and not more
+	// than so many, and how many there are.
+	Failed(most int) (files []FailedFile, inAll int, err error)
+	// Again makes a file that was given up one to be sent.
+	Again(name string) error
+	// Put makes a file to be sent of all that can be read. The name is made
+	// safe; it is an error when the source would leave it alone. Nothing is there
+	// under a name before it is whole. Put returns the name that it has got.
+	Put(name string, from io.Reader) (as string, err error)
+}
+
+// FailedFile is a file that a source has given up.
+type FailedFile struct {
+	Name   string
+	Size   int64
+	At     time.Time // when it was given up
+	Reason string    // "" when there is none to be found
 }
 
 // Targeter is implemented by a sink that can tell where a message would go

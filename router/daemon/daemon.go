@@ -194,6 +194,17 @@ func (d *Daemon) connections(cfg *config.Config) map[string]router.Connection {
 	return all
 }
 
+// Connect connects to the hub of a connection for somebody who wants to look on.
+// Names of events are full ones there.
+func (d *Daemon) Connect(ctx context.Context, connection string) (*imb.Client, error) {
+	c, ok := d.connections(d.Config())[connection]
+	if !ok {
+		return nil, fmt.Errorf("there is no connection %q", connection)
+	}
+	c.Options.Federation = ""
+	return imb.Connect(ctx, c.Options)
+}
+
 // Config returns the configuration that runs.
 func (d *Daemon) Config() *config.Config { return d.config.Load() }
 

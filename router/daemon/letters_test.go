@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
 	"imbrouter/imb/hub"
@@ -89,5 +91,69 @@ when = 'event == "other"'
 		if want := "all: the route was too slow: the source's queue was full for longer than its block_timeout"; letter != want {
 			t.Fatalf("letter of %.20q is of %s", data, letter)
 		}
+	}
+}
+
+// A signal that fails makes its route one that fails; sent again when the cause is
+// gone it gets where it did not, and the route fails no more.
+func TestAgain(t *testing.T) {
+	const text = `
+[connections.hub]
+address = "%s"
+[sources.in]
+type = "imb"
+events = ["in"]
+[sinks.out]
+type = "imb"
+event = "out"
+[routes.all]
+from = ["in"]
+to = ["out"]
+when = '%s'
+`
+	addr, _ := imbtest.StartHub(t, hub.Options{})
+	r := start(t, text, addr, "json.level > 3")
+	l := listen(t, addr)
+	failing := func() bool { return r.router.Observe().Routes[0].Failing }
+	letters := func() (all []deadletter.Letter) {
+		for l, err := range deadletter.List(filepath.Join(r.dir, ".imbrouter", "test.dead"), "") {
+			if err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, l)
+		}
+		return all
+	}
+	in := publish(t, connect(t, addr), "in")
+	send(t, in, "no JSON")
+	imbtest.Eventually(t, func() bool { return len(letters()) == 1 && failing() }, "the signal is a dead letter, and the route fails")
+	send(t, in, `{"level": 1}`)
+	imbtest.Eventually(t, func() bool { return r.router.Observe().Routes[0].Signals.NotTaken == 1 }, "another signal is left out")
+	if !failing() {
+		t.Error("a signal that is left out mends the route")
+	}
+	if err := r.daemon.Again(t.Context(), letters())[0]; err == nil || len(letters()) != 1 {
+		t.Errorf("again with the same expression: %v, with %d letters", err, len(letters()))
+	}
+	cfg, err := config.Parse(filepath.Join(r.dir, "test.toml"), fmt.Appendf(nil, text, addr, "true"), kinds)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.daemon.Reload(t.Context(), cfg); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.daemon.Again(t.Context(), letters())[0]; err != nil {
+		t.Errorf("again: %v", err)
+	}
+	if failing() {
+		t.Error("the route still fails")
+	}
+	imbtest.Eventually(t, func() bool {
+		return slices.ContainsFunc(l.signals.All(), func(s string) bool { return strings.HasPrefix(s, "out ") && strings.Contains(s, "no JSON") })
+	}, "it gets to the hub; there are %v", l.signals.All())
+	gone := letters()[0]
+	gone.Route = "gone"
+	if err := r.daemon.Again(t.Context(), []deadletter.Letter{gone})[0]; err == nil {
+		t.Error("a route that is gone takes a letter")
 	}
 }

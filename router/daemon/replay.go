@@ -23,6 +23,33 @@ type flusher interface {
 	Flush(ctx context.Context) error
 }
 
+// Again sends dead letters once more, each along its route and to the sinks that
+// have not got it, and returns for each why it did not get through, or nil. It
+// is Replay for the process that runs the routes, while Run runs.
+func (d *Daemon) Again(ctx context.Context, letters []deadletter.Letter) []error {
+	d.mu.Lock()
+	plan := d.plan
+	d.mu.Unlock()
+	failed := make([]error, len(letters))
+	took := map[string][]int{} // letters by sink
+	for i, l := range letters {
+		if failed[i] = d.router.Again(ctx, l.Route, signal(l), l.Sinks); failed[i] != nil {
+			continue
+		}
+		for _, route := range plan.Routes {
+			for _, name := range route.To {
+				if route.Name == l.Route && isFor(l, name) {
+					took[name] = append(took[name], i)
+				}
+			}
+		}
+	}
+	for name, some := range took {
+		confirm(ctx, &replaySink{name: name, sink: plan.Sinks[name], took: some}, failed)
+	}
+	return failed
+}
+
 // Replay sends dead letters of one route through its filter and to its sinks
 // once more, and returns for each why it did not get through, or nil. A letter
 // goes to the sinks that have not got it. The error is for all of them.
@@ -128,10 +155,7 @@ func outsideConnections(cfg *config.Config) map[string]router.Connection {
 
 // send sends letter i.
 func (r *replay) send(ctx context.Context, l deadletter.Letter, i int) error {
-	s := router.Signal{
-		ID: router.NextID(), Source: l.Source, Federation: l.Federation, Event: l.Event,
-		Redirected: l.Redirected, Relayed: l.Relayed, Kind: l.Kind, Flags: l.Flags, Tick: l.Tick, Data: l.Data,
-	}
+	s := signal(l)
 	if r.route.Filter != nil {
 		out, pass, err := r.route.Filter.Signal(s)
 		if err != nil {
@@ -162,21 +186,38 @@ func (r *replay) send(ctx context.Context, l deadletter.Letter, i int) error {
 	return errors.Join(failures...)
 }
 
+// signal returns the message in a letter, as a new one.
+func signal(l deadletter.Letter) router.Signal {
+	return router.Signal{
+		ID: router.NextID(), Source: l.Source, Federation: l.Federation, Event: l.Event,
+		Redirected: l.Redirected, Relayed: l.Relayed, Kind: l.Kind, Flags: l.Flags, Tick: l.Tick, Data: l.Data,
+	}
+}
+
 // finish waits until what the sinks took is where it belongs, and closes them.
 func (r *replay) finish(ctx context.Context) {
 	for _, sink := range r.sinks {
-		var err error
-		if f, ok := sink.sink.(flusher); ok {
-			err = f.Flush(ctx)
-		}
+		confirm(ctx, sink, r.failed)
 		if opener, ok := sink.sink.(router.Opener); ok {
-			err = errors.Join(err, opener.Close())
+			if err := opener.Close(); err != nil {
+				sink.unconfirmed(err, r.failed)
+			}
 		}
-		if err == nil {
-			continue
+	}
+}
+
+// confirm waits until what a sink took is where it belongs.
+func confirm(ctx context.Context, sink *replaySink, failed []error) {
+	if f, ok := sink.sink.(flusher); ok {
+		if err := f.Flush(ctx); err != nil {
+			sink.unconfirmed(err, failed)
 		}
-		for _, i := range sink.took {
-			r.failed[i] = errors.Join(r.failed[i], fmt.Errorf("sink %q: perhaps sent, but not confirmed: %w", sink.name, err))
-		}
+	}
+}
+
+// unconfirmed notes that what a sink took may not be where it belongs.
+func (s *replaySink) unconfirmed(err error, failed []error) {
+	for _, i := range s.took {
+		failed[i] = errors.Join(failed[i], fmt.Errorf("sink %q: perhaps sent, but not confirmed: %w", s.name, err))
 	}
 }
