@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -49,18 +48,18 @@ func drawText(out io.Writer, cfg *config.Config) {
 		var lines []string
 		line := func(what, text string) { lines = append(lines, fmt.Sprintf("%-4s %s", what, text)) }
 		for _, name := range route.From {
-			line("from", name+": "+describePart(cfg, cfg.Sources[name].Traffic()))
+			line("from", name+": "+cfg.Describe(cfg.Sources[name].Traffic(), shortPath))
 		}
 		if f, ok := route.Filter.(*filter.Filter); ok {
 			if f.When() != "" {
 				line("when", oneLine(f.When()))
 			}
-			if fields := setFields(f); len(fields) > 0 {
+			if fields := f.SetFields(); len(fields) > 0 {
 				line("set", strings.Join(fields, ", "))
 			}
 		}
 		for _, name := range route.To {
-			line("to", name+": "+describePart(cfg, cfg.Sinks[name].Traffic()))
+			line("to", name+": "+cfg.Describe(cfg.Sinks[name].Traffic(), shortPath))
 		}
 		fmt.Fprintln(out, route.Name)
 		for i, l := range lines {
@@ -71,57 +70,6 @@ func drawText(out io.Writer, cfg *config.Config) {
 			fmt.Fprintln(out, branch+l)
 		}
 	}
-}
-
-// describePart tells where a source or sink reads or writes.
-func describePart(cfg *config.Config, t config.Traffic) string {
-	p, ok := placeOf(cfg, t)
-	switch {
-	case !ok:
-		return "the log"
-	case t.Folder != "":
-		return p
-	}
-	return passing(cfg, t) + " on " + p
-}
-
-// placeOf names the folder or hub of a source or sink, the same for the same
-// one. A sink that only looks on has none.
-func placeOf(cfg *config.Config, t config.Traffic) (name string, ok bool) {
-	switch connection := cfg.Connections[t.Connection]; {
-	case t.Folder != "":
-		return "folder " + shortPath(t.Folder) + string(filepath.Separator), true
-	case connection == nil:
-		return "", false
-	case connection.Internal:
-		return "the hub of this file", true
-	default:
-		return "hub " + connection.Address, true
-	}
-}
-
-// passing names the events that a source or sink has to do with.
-func passing(cfg *config.Config, t config.Traffic) string {
-	if len(t.Events) > 0 {
-		return strings.Join(t.Events, ", ")
-	}
-	if federation := cfg.Connections[t.Connection].Federation; federation != "" {
-		return federation + ".(its own name)"
-	}
-	return "its own name"
-}
-
-// setFields names the fields that a route sets, with texts that it sets always.
-func setFields(f *filter.Filter) (fields []string) {
-	for _, field := range filter.Settable() {
-		switch constant, isConstant, sets := f.Sets(field); {
-		case isConstant && constant != "":
-			fields = append(fields, fmt.Sprintf("%s = %q", field, constant))
-		case sets:
-			fields = append(fields, field)
-		}
-	}
-	return fields
 }
 
 // oneLine puts an expression on one line.
@@ -164,13 +112,13 @@ func (d *drawing) edge(from, to int, label string) {
 
 // connect draws the way between a part and the place that it reads or writes.
 func (d *drawing) connect(cfg *config.Config, part int, t config.Traffic, in bool) {
-	name, ok := placeOf(cfg, t)
+	name, ok := cfg.Place(t, shortPath)
 	if !ok {
 		return
 	}
 	label := ""
 	if t.Folder == "" {
-		label = passing(cfg, t)
+		label = cfg.Passing(t)
 	}
 	if place := d.node("place", name, name); in {
 		d.edge(place, part, label)
@@ -187,7 +135,7 @@ func drawingOf(cfg *config.Config) *drawing {
 			if f.When() != "" {
 				label += "\nwhen " + oneLine(f.When())
 			}
-			if fields := setFields(f); len(fields) > 0 {
+			if fields := f.SetFields(); len(fields) > 0 {
 				label += "\nset " + strings.Join(fields, ", ")
 			}
 		}

@@ -6,15 +6,10 @@ import (
 	"fmt"
 	"io"
 	"strconv"
-	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
-	"imbrouter/imb"
-	"imbrouter/imb/wire"
-	"imbrouter/router"
-	"imbrouter/router/config"
+	"imbrouter/router/tap"
 )
 
 func tapCommand() *cobra.Command {
@@ -35,7 +30,7 @@ and when it ends; its bytes are counted only.`,
 				return usage(cmd, fmt.Errorf("--count %d is negative; 0 never stops", count))
 			}
 			for _, pattern := range args {
-				if err := checkPattern(client.federation, pattern); err != nil {
+				if err := tap.Check(client.federation, pattern); err != nil {
 					return usage(cmd, err)
 				}
 			}
@@ -45,14 +40,9 @@ and when it ends; its bytes are counted only.`,
 			if err != nil {
 				return err
 			}
-			t := &tap{out: cmd.OutOrStdout(), json: asJSON, left: count, stop: stop}
-			for _, pattern := range args {
-				event := c.Event(pattern)
-				event.HandleAll(t.signal)
-				event.HandleStreams(t.stream)
-				if err := event.Subscribe(); err != nil {
-					return err
-				}
+			p := &tapPrinter{out: cmd.OutOrStdout(), json: asJSON, left: count, stop: stop}
+			if err := tap.Subscribe(c.Client, p.print, args...); err != nil {
+				return err
 			}
 			if err := c.Flush(ctx); err == nil {
 				fmt.Fprintln(cmd.ErrOrStderr(), "listening; Ctrl-C stops")
@@ -67,67 +57,30 @@ and when it ends; its bytes are counted only.`,
 	return cmd
 }
 
-func checkPattern(federation, pattern string) error {
-	switch prefix := strings.TrimSuffix(pattern, wire.Wildcard); {
-	case pattern == "":
-		return fmt.Errorf("PATTERN is empty; %q stands for every event", wire.Wildcard)
-	case strings.Contains(prefix, wire.Wildcard):
-		return fmt.Errorf("PATTERN %q: %q can only stand at the end", pattern, wire.Wildcard)
-	}
-	if fault := config.NameFault(router.FullName(federation, pattern)); fault != "" {
-		return fmt.Errorf("PATTERN: %s", fault)
-	}
-	return nil
-}
-
-// tap prints lines. The client calls it from one goroutine.
-type tap struct {
+// tapPrinter prints lines. The client calls it from one goroutine.
+type tapPrinter struct {
 	out  io.Writer
 	json bool
 	left int // lines until it stops; 0: never; below 0: it has
 	stop context.CancelFunc
 }
 
-// tapLine is one line, as --json prints it. What a line's kind does not have is
-// left out; what it has, and is empty, is not.
-type tapLine struct {
-	Time  time.Time `json:"time"`
-	Event string    `json:"event"`
-	Kind  string    `json:"kind"`
-	Text  *string   `json:"text,omitempty"` // of a normal event
-	*tapChange
-	Stream   *string `json:"stream,omitempty"` // name of a stream
-	Size     int64   `json:"size"`             // bytes of the data, or of the stream so far
-	Tick     int32   `json:"tick,omitempty"`
-	Priority bool    `json:"priority,omitempty"`
-	Error    string  `json:"error,omitempty"` // why a stream was cut off
-	shown    string
-}
-
-// tapChange is the data of a changeObject.
-type tapChange struct {
-	Action    string `json:"action"`
-	ObjectID  int32  `json:"object_id"`
-	Attribute string `json:"attribute"`
-}
-
-func (t *tap) print(l tapLine) {
-	if t.left < 0 {
+func (p *tapPrinter) print(l tap.Line) {
+	if p.left < 0 {
 		return
 	}
-	l.Time = time.Now()
 	var err error
-	if t.json {
-		err = json.NewEncoder(t.out).Encode(l)
+	if p.json {
+		err = json.NewEncoder(p.out).Encode(l)
 	} else {
-		_, err = fmt.Fprintf(t.out, "%s %s %s %s\n", l.Time.Format("15:04:05.000"), printable(l.Event), l.Kind, l.shown)
+		_, err = fmt.Fprintf(p.out, "%s %s %s %s\n", l.Time.Format("15:04:05.000"), printable(l.Event), l.Kind, l.Shown)
 	}
 	switch {
-	case err != nil || t.left == 1:
-		t.left = -1
-		t.stop()
-	case t.left > 1:
-		t.left--
+	case err != nil || p.left == 1:
+		p.left = -1
+		p.stop()
+	case p.left > 1:
+		p.left--
 	}
 }
 
@@ -137,52 +90,4 @@ func printable(name string) string {
 		return quoted
 	}
 	return name
-}
-
-func (t *tap) signal(m imb.Message) {
-	l := tapLine{
-		Event: m.Name, Kind: m.Kind.String(), Size: int64(len(m.Data)), Tick: m.Tick,
-		Priority: m.Flags&wire.Priority != 0, shown: wire.Describe(m.Kind, m.Data),
-	}
-	switch m.Kind {
-	case wire.NormalEvent:
-		if text, ok := wire.NormalText(m.Data); ok {
-			l.Text = new(string(text))
-		}
-	case wire.ChangeObject, wire.ChangeObjectWithData:
-		if c, _, err := wire.ParseChangeObject(m.Data); err == nil {
-			l.tapChange = &tapChange{Action: c.Action.String(), ObjectID: c.ObjectID, Attribute: c.Attribute}
-		}
-	}
-	t.print(l)
-}
-
-func (t *tap) stream(in imb.IncomingStream) imb.StreamReceiver {
-	t.print(tapLine{
-		Event: in.Name, Kind: "stream", Stream: &in.StreamName, Tick: in.Tick, shown: fmt.Sprintf("%q begins", in.StreamName),
-	})
-	return &tapStream{tap: t, in: in}
-}
-
-type tapStream struct {
-	tap  *tap
-	in   imb.IncomingStream
-	size int64
-}
-
-func (s *tapStream) Write(p []byte) (int, error) {
-	s.size += int64(len(p))
-	return len(p), nil
-}
-
-func (s *tapStream) End(err error) {
-	l := tapLine{
-		Event: s.in.Name, Kind: "stream_end", Stream: &s.in.StreamName, Tick: s.in.Tick, Size: s.size,
-		shown: fmt.Sprintf("%q, %d bytes", s.in.StreamName, s.size),
-	}
-	if err != nil {
-		l.Error = err.Error()
-		l.shown += ", cut off: " + l.Error
-	}
-	s.tap.print(l)
 }

@@ -159,3 +159,16 @@ func changeObject(s *router.Signal, change func(*wire.ChangeObjectData) error) e
 	}
 	return setData(s, append(wire.AppendChangeObject(nil, c), rest...))
 }
+
+// SetFields names the fields that the filter sets, with texts that it sets always.
+func (f *Filter) SetFields() (fields []string) {
+	for _, field := range Settable() {
+		switch constant, isConstant, sets := f.Sets(field); {
+		case isConstant && constant != "":
+			fields = append(fields, fmt.Sprintf("%s = %q", field, constant))
+		case sets:
+			fields = append(fields, field)
+		}
+	}
+	return fields
+}
