@@ -24,7 +24,7 @@ import (
 const askTimeout = 10 * time.Second
 
 // adminFlags find the router that a command asks.
-type adminFlags struct{ socket string }
+type adminFlags struct{ socket, tokenFile string }
 
 // adminArgs are those of a command that asks a router.
 var adminArgs = withUsage(cobra.MaximumNArgs(1))
@@ -32,6 +32,7 @@ var adminArgs = withUsage(cobra.MaximumNArgs(1))
 func (f *adminFlags) register(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.socket, "socket", "",
 		`ask at this address, such as "/run/imbrouter/imbrouter.admin.sock" or "127.0.0.1:9400", in place of that in FILE`)
+	cmd.Flags().StringVar(&f.tokenFile, "token-file", "", "with --socket: the file with the token that is needed there")
 }
 
 // client returns a client of the router that runs a configuration, or answers at
@@ -40,10 +41,12 @@ func (f *adminFlags) client(cmd *cobra.Command, args []string) (*admin.Client, e
 	switch {
 	case (f.socket == "") == (len(args) == 0):
 		return nil, usage(cmd, errors.New("name either the FILE that the router runs, or its --socket"))
+	case f.socket == "" && f.tokenFile != "":
+		return nil, usage(cmd, errors.New("--token-file goes with --socket; FILE names its own"))
 	case strings.ContainsAny(f.socket, `/\`) && !strings.HasPrefix(f.socket, config.AdminSocket):
-		return admin.NewClient(config.AdminSocket + f.socket), nil
+		return adminClient(config.AdminSocket+f.socket, f.tokenFile)
 	case f.socket != "":
-		return admin.NewClient(f.socket), nil
+		return adminClient(f.socket, f.tokenFile)
 	}
 	a, err := config.LoadAdmin(args[0])
 	if err != nil {
@@ -52,7 +55,19 @@ func (f *adminFlags) client(cmd *cobra.Command, args []string) (*admin.Client, e
 	if a.Listen == config.AdminOff {
 		return nil, fmt.Errorf("%s has no admin address: `listen` in [admin] names one", args[0])
 	}
-	return admin.NewClient(a.Listen), nil
+	return adminClient(a.Listen, a.TokenFile)
+}
+
+// adminClient returns a client with the token in a file, "" for none.
+func adminClient(address, tokenFile string) (*admin.Client, error) {
+	if tokenFile == "" {
+		return admin.NewClient(address, ""), nil
+	}
+	token, err := admin.ReadToken(tokenFile)
+	if err != nil {
+		return nil, err
+	}
+	return admin.NewClient(address, token), nil
 }
 
 func statusCommand() *cobra.Command {

@@ -26,13 +26,15 @@ var ErrNotRunning = errors.New("no imbrouter answers")
 type Client struct {
 	address string
 	url     string
+	token   string
 	http    http.Client
 }
 
 // NewClient returns a client for an address as config.Admin.Listen has it, other
-// than "off". It connects with each call.
-func NewClient(address string) *Client {
-	c := &Client{address: address, url: "http://" + address}
+// than "off", with the token that is needed there, "" for none. It connects with
+// each call.
+func NewClient(address, token string) *Client {
+	c := &Client{address: address, url: "http://" + address, token: token}
 	transport := &http.Transport{DisableKeepAlives: true}
 	if path, ok := strings.CutPrefix(address, config.AdminSocket); ok {
 		c.url = "http://localhost"
@@ -64,6 +66,9 @@ func (c *Client) ask(ctx context.Context, method, path string, answer any) error
 	request, err := http.NewRequestWithContext(ctx, method, c.url+path, nil)
 	if err != nil {
 		return fmt.Errorf("%q: %w", c.address, err)
+	}
+	if c.token != "" {
+		request.Header.Set("Authorization", "Bearer "+c.token)
 	}
 	response, err := c.http.Do(request)
 	if wrapped := (*url.Error)(nil); errors.As(err, &wrapped) {

@@ -77,7 +77,7 @@ func TestAddressIsTaken(t *testing.T) {
 func TestClientWithoutRouter(t *testing.T) {
 	dir := shortDir(t)
 	for _, address := range []string{config.AdminSocket + filepath.Join(dir, "none.sock"), "127.0.0.1:1"} {
-		_, err := admin.NewClient(address).Status(t.Context())
+		_, err := admin.NewClient(address, "").Status(t.Context())
 		if !errors.Is(err, admin.ErrNotRunning) || !strings.Contains(err.Error(), address) {
 			t.Errorf("%s: %v", address, err)
 		}

@@ -138,7 +138,7 @@ func start(t *testing.T, text string) *site {
 		}
 	}
 	s.http.Transport = transport
-	s.client = admin.NewClient(address)
+	s.client = admin.NewClient(address, "")
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() {

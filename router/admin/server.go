@@ -15,9 +15,9 @@
 //
 // [Client] asks for these from another process.
 //
-// There are no passwords: who can open the socket may ask. On an address of the
-// machine that is everyone who is on it, but no web page that they look at: a
-// request that a browser makes for another site is refused.
+// Who can open the socket may ask; on an address of the machine that is everyone
+// who is on it, unless there is a token. A request that a browser makes for
+// another site is refused. Package router/admin/web adds a page, with Handle.
 //
 // Nothing here can hold up the router. What is told is read from counters; the
 // few locks on the way are held for moments only, and when one is not given
@@ -73,6 +73,7 @@ type Options struct {
 	// Stuck returns what daemon.Daemon.Stuck said when it was asked last.
 	Stuck   func() (kind, name string)
 	Version string
+	Token   string       // everyone who asks must have it; "" is none, see ReadToken
 	Log     *slog.Logger // nil discards
 }
 
@@ -113,7 +114,7 @@ func New(o Options) *Server {
 		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelWarn), ErrorHandling: promhttp.ContinueOnError,
 	})))
 	s.mux.Handle("GET /api/status", bounded(http.HandlerFunc(s.status)))
-	s.mux.HandleFunc("POST /api/reload", s.reload)
+	s.mux.Handle("POST /api/reload", http.MaxBytesHandler(http.HandlerFunc(s.reload), maxBody))
 	if o.Daemon.Config().Admin.Pprof {
 		s.mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 		s.mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
@@ -123,6 +124,10 @@ func New(o Options) *Server {
 	}
 	return s
 }
+
+// Handle adds what another package answers, before Serve. What it reads of a
+// request, and for how long, is its own to bound.
+func (s *Server) Handle(pattern string, h http.Handler) { s.mux.Handle(pattern, h) }
 
 // A Phase of a daemon's life is what it is doing.
 type Phase string
@@ -169,32 +174,6 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		return fmt.Errorf("the admin address answers no more: %w", err)
 	}
 	return nil
-}
-
-// guard refuses what a browser asks on behalf of another site: a request that
-// changes something, and, on an address of this machine, one for a host whose
-// name somebody else has made an address of this machine.
-func (s *Server) guard(at net.Addr) http.Handler {
-	var handler http.Handler = http.NewCrossOriginProtection().Handler(s.mux)
-	handler = http.MaxBytesHandler(handler, maxBody)
-	if at.Network() == "unix" {
-		return handler
-	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !isLoopback(r.Host) {
-			http.Error(w, fmt.Sprintf("this is not %q: ask for localhost or 127.0.0.1", r.Host), http.StatusForbidden)
-			return
-		}
-		handler.ServeHTTP(w, r)
-	})
-}
-
-func isLoopback(hostPort string) bool {
-	host, _, err := net.SplitHostPort(hostPort)
-	if err != nil {
-		host = strings.Trim(hostPort, "[]")
-	}
-	return strings.EqualFold(host, "localhost") || net.ParseIP(host).IsLoopback()
 }
 
 // bounded lets few requests in at once, and answers for those that take too long.

@@ -10,12 +10,21 @@ import (
 
 // Admin is the table [admin]: where a router that runs tells how it is.
 type Admin struct {
-	// Listen is "unix:" and the path of a socket, an address and port of this
-	// machine such as "127.0.0.1:9400", or "off". There are no passwords: who may
-	// open the socket, or is on the machine, may look, and have the
-	// configuration read again. Default a socket in $RUNTIME_DIRECTORY, which
+	// Listen is "unix:" and the path of a socket, an address and port such as
+	// "127.0.0.1:4080", or "off". Without token_file it must be of this machine
+	// only, and who may open the socket, or is on the machine, may look, and do
+	// what the page offers. Default a socket in $RUNTIME_DIRECTORY, which
 	// systemd sets, or else in state_dir, named after the file.
 	Listen string `toml:"listen"`
+	// TokenFile is the path of a file with a token, of at least 16 characters,
+	// that everyone who asks must have. Default "", none is needed.
+	TokenFile string `toml:"token_file"`
+	// ReadOnly refuses everything that changes something: uploads, tries again,
+	// reloads. Default false.
+	ReadOnly bool `toml:"read_only"`
+	// MaxUpload is the largest file that may be put into a folder from the
+	// page. Default "1GiB".
+	MaxUpload Size `toml:"max_upload"`
 	// Pprof offers the profiles of net/http/pprof. Default false.
 	Pprof bool `toml:"pprof"`
 
@@ -39,7 +48,7 @@ var maxSocketPath = map[bool]int{false: 107, true: 103}[runtime.GOOS == "darwin"
 func (l *loader) admin() {
 	table := l.table(l.root, "admin")
 	c := &Check{l.document, l.config, []string{"admin"}, table}
-	var a Admin
+	a := Admin{MaxUpload: 1 << 30}
 	l.decode(table, c.path, &a)
 	a.ByDefault = !c.Defined("listen")
 	path, socket := strings.CutPrefix(a.Listen, AdminSocket)
@@ -62,9 +71,15 @@ func (l *loader) admin() {
 		host, _, err := splitAddress(a.Listen, -1)
 		if err != nil {
 			c.Errorf("listen", `%v; write "unix:PATH", an address and a port of this machine, such as "127.0.0.1:9400", or "off"`, err)
-		} else if ip := net.ParseIP(host); host != "localhost" && !ip.IsLoopback() {
-			c.Errorf("listen", `%q would be open to others, and there is no password yet; write "unix:PATH" or an address of this machine only, such as "127.0.0.1:9400"`, a.Listen)
+		} else if ip := net.ParseIP(host); host != "localhost" && !ip.IsLoopback() && a.TokenFile == "" {
+			c.Errorf("listen", `%q would be open to others; name a token_file, or write "unix:PATH" or an address of this machine only, such as "127.0.0.1:9400"`, a.Listen)
 		}
+	}
+	if c.Defined("token_file") {
+		a.TokenFile = c.Path("token_file", a.TokenFile)
+	}
+	if a.MaxUpload < 1 {
+		c.Errorf("max_upload", "must be at least 1B; read_only = true takes no files")
 	}
 	l.config.Admin = a
 }

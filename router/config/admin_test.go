@@ -48,6 +48,26 @@ func TestAdminAddress(t *testing.T) {
 	}
 }
 
+// An address of a network needs a token, and nothing else does.
+func TestAdminToken(t *testing.T) {
+	token, err := filepath.Abs(filepath.Join("dir", "token"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := parse(t, "[admin]\nlisten = ':9400'\ntoken_file = 'token'\nread_only = true\nmax_upload = '1MiB'"+oneRoute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a := cfg.Admin; a.Listen != ":9400" || a.TokenFile != token || !a.ReadOnly || a.MaxUpload != 1<<20 {
+		t.Errorf("admin is %+v", a)
+	}
+	for _, text := range []string{"listen = ':9400'", "token_file = ''", "max_upload = '0B'"} {
+		if _, err := parse(t, "[admin]\n"+text+oneRoute); err == nil {
+			t.Errorf("%s is no error", text)
+		}
+	}
+}
+
 // A folder that is too deep for a socket keeps nobody from running.
 func TestDefaultSocketInADeepFolder(t *testing.T) {
 	t.Setenv("RUNTIME_DIRECTORY", "")

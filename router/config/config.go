@@ -84,6 +84,7 @@ type Config struct {
 	Admin       Admin
 	Tests       []Test    // in the order of the file
 	Warnings    []Problem // what works but is hardly meant
+	Text        string    // of the file
 
 	root map[string]any // the file, for Compare
 }
@@ -149,7 +150,7 @@ func newLoader(path string, text []byte) (*loader, error) {
 	}
 	return &loader{document: document, config: &Config{
 		Path: path, Dir: dir, Connections: map[string]*Connection{},
-		Sources: map[string]Source{}, Sinks: map[string]Sink{}, root: document.root,
+		Sources: map[string]Source{}, Sinks: map[string]Sink{}, root: document.root, Text: document.text,
 	}}, nil
 }
 

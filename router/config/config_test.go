@@ -115,7 +115,7 @@ func TestLoad(t *testing.T) {
 		t.Errorf("route a: %v, %v", pass, err)
 	}
 
-	wantAdmin := config.Admin{Listen: "unix:" + filepath.Join(dir, "state", "admin.sock"), Pprof: true}
+	wantAdmin := config.Admin{Listen: "unix:" + filepath.Join(dir, "state", "admin.sock"), Pprof: true, MaxUpload: 1 << 30}
 	if cfg.Admin != wantAdmin {
 		t.Errorf("admin is %+v, want %+v", cfg.Admin, wantAdmin)
 	}
