@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -18,6 +19,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"imbrouter/router/admin"
+	"imbrouter/router/admin/web"
 	"imbrouter/router/config"
 	routerdaemon "imbrouter/router/daemon"
 )
@@ -92,7 +94,13 @@ func run(ctx context.Context, cmd *cobra.Command, path string, logs *logFlags, w
 	}
 	r := newReloader(path, d, log, manager)
 	dog := newWatchdog(log, manager, d.Stuck)
-	server = admin.New(admin.Options{Daemon: d, Reloader: r, Stuck: dog.stuck, Version: version(), Log: log})
+	token, err := adminToken(cfg.Admin)
+	if err != nil {
+		return err
+	}
+	server = admin.New(admin.Options{Daemon: d, Reloader: r, Stuck: dog.stuck, Version: version(), Token: token, Log: log})
+	page := web.New(web.Options{Daemon: d, Status: server.Status, Reload: r.Reload, Log: log})
+	server.Handle("/", page)
 	ctx, stopHangups := r.listen(ctx, onTerminal, h)
 	defer stopHangups()
 	if watch {
@@ -129,6 +137,7 @@ func run(ctx context.Context, cmd *cobra.Command, path string, logs *logFlags, w
 	})
 	helpers.Go(func() { dog.run(watching) })
 	if listener != nil {
+		helpers.Go(func() { page.Run(watching) })
 		helpers.Go(func() {
 			if err := server.Serve(watching, listener); err != nil {
 				log.Error("nobody can ask any more how the router is", "error", err)
@@ -160,10 +169,34 @@ func listenAdmin(a config.Admin, log *slog.Logger) (net.Listener, error) {
 		}
 		return nil, err
 	}
-	if listener.Addr().Network() == "tcp" {
-		log.Info("admin address is open", "address", listener.Addr().String()) // the port may be any
-	}
+	tellAdmin(listener.Addr(), a, log)
 	return listener, nil
+}
+
+// adminToken reads the token that those who ask must have; "" for none.
+func adminToken(a config.Admin) (string, error) {
+	if a.TokenFile == "" || a.Listen == config.AdminOff {
+		return "", nil
+	}
+	return admin.ReadToken(a.TokenFile)
+}
+
+// tellAdmin logs where the router can be asked, and where a browser finds its page:
+// none can open a socket.
+func tellAdmin(at net.Addr, a config.Admin, log *slog.Logger) {
+	tcp, ok := at.(*net.TCPAddr)
+	if !ok {
+		return
+	}
+	host, _, _ := net.SplitHostPort(a.Listen)
+	if host == "" || tcp.IP.IsUnspecified() { // all addresses of the machine
+		host = "localhost"
+	}
+	log.Info("admin address is open", "address", tcp.String(), "page", "http://"+net.JoinHostPort(host, strconv.Itoa(tcp.Port))+"/")
+	if !tcp.IP.IsLoopback() {
+		log.Warn("the page is open to the network, to those who have the token; it is not encrypted",
+			"listen", tcp.String(), "token_file", a.TokenFile)
+	}
 }
 
 // stopOnSecondSignal cuts off what is in flight when another signal comes. It
