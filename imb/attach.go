@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"sync/atomic"
+	"time"
 
 	"imbrouter/imb/wire"
 )
@@ -95,6 +96,10 @@ func (c *Client) attach(n *connection) (greeting []byte) {
 	return n.flush.appendProbe(greeting)
 }
 
+// lostTogether is how long before a connection others may have been lost for the
+// same reason: a hub that stops closes one after the other, and tells of each.
+const lostTogether = 2 * time.Second
+
 // detach is for a connection that is lost. It waits for its loops, and leaves
 // nothing behind that belongs to it alone.
 func (c *Client) detach(n *connection, wait func()) {
@@ -110,7 +115,8 @@ func (c *Client) detach(n *connection, wait func()) {
 		c.keepSignals()
 	}
 	for _, e := range c.byID {
-		if e.hasSubscribers.Swap(false) {
+		left := e.subscribersLeft.Swap(nil)
+		if e.hasSubscribers.Swap(false) || left != nil && time.Since(*left) < lostTogether {
 			e.lostSubscribers.Store(true)
 		}
 	}
@@ -175,9 +181,13 @@ func (c *Client) eventByID(id int32) *Event {
 // setSubscribers notes a hub's notice about an event.
 func (c *Client) setSubscribers(name string, any bool) {
 	if e, ok := c.LookupEvent(name); ok {
-		e.hasSubscribers.Store(any)
 		if any {
 			e.lostSubscribers.Store(false)
+			e.subscribersLeft.Store(nil)
+		} else if e.hasSubscribers.Load() {
+			now := time.Now()
+			e.subscribersLeft.Store(&now)
 		}
+		e.hasSubscribers.Store(any)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"imbrouter/imb/wire"
 )
@@ -24,6 +25,7 @@ type Event struct {
 
 	hasSubscribers  atomic.Bool
 	lostSubscribers atomic.Bool
+	subscribersLeft atomic.Pointer[time.Time]        // when the last of them did; nil while there are some
 	handlers        atomic.Pointer[[]*signalHandler] // changed under the client's mutex
 	streams         atomic.Pointer[StreamHandler]
 }
@@ -94,8 +96,8 @@ func (e *Event) Unsubscribe() error {
 func (e *Event) HasSubscribers() bool { return e.hasSubscribers.Load() }
 
 // LostSubscribers tells whether somebody else subscribed the event when a
-// connection was lost, and nobody has since: they may be on their way back, as
-// this client was.
+// connection was lost, or a moment before, and nobody has since: what cut this
+// client off may have cut them off, and they are on their way back.
 func (e *Event) LostSubscribers() bool { return e.lostSubscribers.Load() }
 
 // Signal sends data as an event of a kind. See Send.
