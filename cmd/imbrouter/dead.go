@@ -201,7 +201,7 @@ func deadLetters(path string) (cfg *config.Config, dir string, err error) {
 // eachLetter does something with the letters of a route, or of all. What cannot
 // be read is told of at the end.
 func eachLetter(cmd *cobra.Command, dir, route string, do func(deadletter.Letter) error) error {
-	damaged, err := eachReadable(deadletter.List(dir, route), do)
+	damaged, err := eachReadable(cmd.Context(), deadletter.List(dir, route), do)
 	if damaged > 0 {
 		fmt.Fprintf(cmd.ErrOrStderr(), "warning: %s of the dead letters in %q cannot be read\n", count(damaged, "line"), dir)
 	}

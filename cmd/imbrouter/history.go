@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -129,7 +130,7 @@ func (h *history) show(cmd *cobra.Command, path string) error {
 	}
 	p := historyPrinter{out: cmd.OutOrStdout(), json: h.json}
 	var last []journal.Record // with --last
-	damaged, err := eachReadable(records, func(r journal.Record) error {
+	damaged, err := eachReadable(cmd.Context(), records, func(r journal.Record) error {
 		if h.last == 0 {
 			return p.print(r)
 		}
@@ -138,6 +139,9 @@ func (h *history) show(cmd *cobra.Command, path string) error {
 		}
 		return nil
 	})
+	if h.follow && errors.Is(err, context.Canceled) {
+		err = nil // stopped, as it is to be
+	}
 	for _, r := range last[max(0, len(last)-h.last):] {
 		if err == nil {
 			err = p.print(r)
@@ -153,9 +157,13 @@ func (h *history) show(cmd *cobra.Command, path string) error {
 }
 
 // eachReadable does something with the values of a file whose lines may be
-// damaged, and returns the number of those that are.
-func eachReadable[T any](values iter.Seq2[T, error], do func(T) error) (damaged int, err error) {
+// damaged, and returns the number of those that are. It fails when ctx ends
+// first.
+func eachReadable[T any](ctx context.Context, values iter.Seq2[T, error], do func(T) error) (damaged int, err error) {
 	for v, err := range values {
+		if err := ctx.Err(); err != nil {
+			return damaged, fmt.Errorf("interrupted: %w", err)
+		}
 		var line *journal.LineError
 		switch {
 		case errors.As(err, &line):

@@ -12,6 +12,31 @@ import (
 	"imbrouter/router/journal"
 )
 
+// A device has no end, and opening a pipe would wait.
+func TestNoRegularFile(t *testing.T) {
+	for name, put := range map[string]func(path string) error{
+		"a device": func(path string) error { return os.Symlink("/dev/full", path) },
+		"a pipe":   func(path string) error { return unix.Mkfifo(path, 0o600) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := pathIn(t)
+			if err := put(path); err != nil {
+				t.Fatal(err)
+			}
+			_, openErr := journal.Open(path, journal.Options{})
+			readErr := errors.New("nothing came")
+			for _, readErr = range journal.Read(path, journal.Filter{}) {
+				break
+			}
+			for _, err := range []error{openErr, readErr} {
+				if err == nil || !strings.Contains(err.Error(), "is no regular file") {
+					t.Errorf("gives %v", err)
+				}
+			}
+		})
+	}
+}
+
 // What does not fit is told of and leaves nothing behind, and when there is room
 // again it goes on.
 func TestDiskFull(t *testing.T) {

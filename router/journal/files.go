@@ -40,6 +40,19 @@ func (f files) part(path string) (part string, ok bool) {
 	return strings.CutSuffix(part, extension)
 }
 
+// check refuses what is no file in the place of the current one. A device or a
+// pipe has no end to read to, and opening a pipe waits for its other end.
+func (f files) check() error {
+	info, err := os.Stat(f.current)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%q is no regular file; move it away", f.current)
+	}
+	return err
+}
+
 // numbers returns those of the files that were rotated, oldest first.
 func (f files) numbers() (numbers []int, err error) {
 	err = f.eachPart(func(part string) {

@@ -62,6 +62,9 @@ func (r *reader) readAll() bool {
 }
 
 func (r *reader) openCurrent() bool {
+	if err := r.files.check(); err != nil {
+		return r.fail(err)
+	}
 	f, err := os.Open(r.files.current)
 	if errors.Is(err, fs.ErrNotExist) {
 		return true
