@@ -103,9 +103,12 @@ func (e explainer) outcome(o trial.Outcome) {
 	if o.Source != "" {
 		way += fmt.Sprintf(" from %q", o.Source)
 	}
-	if o.Refusal != nil {
+	switch {
+	case trial.IsFailure(o.Refusal):
+		e.printf("\n%s fails on it, which %s: %s\n", way, ofFailure(o.In), escaped(o.Refusal.Error()))
+	case o.Refusal != nil:
 		e.printf("\n%s does not take it: %s\n", way, escaped(o.Refusal.Error()))
-	} else {
+	default:
 		e.printf("\n%s takes it\n", way)
 	}
 	f, ok := o.Route.Filter.(*filter.Filter)
@@ -120,6 +123,18 @@ func (e explainer) outcome(o trial.Outcome) {
 	}
 	for i, l := range o.Landings {
 		e.printf("  %-5s %s\n", []string{"to", ""}[min(i, 1)], e.landing(l))
+	}
+}
+
+// ofFailure tells what an expression that fails on a message does to it.
+func ofFailure(m trial.Message) string {
+	switch {
+	case m.Stream == nil:
+		return "makes a dead letter"
+	case m.Stream.Path != "":
+		return "moves the file to failed/"
+	default:
+		return "loses the stream"
 	}
 }
 

@@ -16,7 +16,9 @@ func testCommand() *cobra.Command {
 		Short: "Run the [[tests]] of configuration files",
 		Long: `Run the [[tests]] of configuration files: each gives a message to the routes,
 and says what is to come to which sinks. No hub is needed, and no file or socket
-is touched. The exit code is 0 when all pass, 1 otherwise.
+is touched. An expression that fails on the message fails the test, unless that has
+fails = true. The exit code is 0 when all pass, 1 when one does not, 78 for a
+configuration that is wrong.
 
   [[tests]]
   name = "a level 4 alarm goes on, renamed"

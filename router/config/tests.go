@@ -22,6 +22,9 @@ type Test struct {
 	// Expect is what comes out, in any order and nothing else; an empty list
 	// stands for nothing. A sink that only looks on may be left out. Required.
 	Expect []Expected `toml:"expect"`
+	// Fails says that an expression is to fail on the message, by which a signal
+	// becomes a dead letter. Default false: a failure fails the test.
+	Fails bool `toml:"fails"`
 
 	// Place is where the test stands, "file:line:column".
 	Place string

@@ -16,23 +16,44 @@ import (
 // for people; "" when nothing does.
 func Test(cfg *config.Config, t config.Test) string {
 	var got []arrival
-	var refused []refusal
+	var refused, failures []refusal
+	refuse := func(r refusal) {
+		if IsFailure(r.why) {
+			failures = append(failures, r)
+		} else {
+			refused = append(refused, r)
+		}
+	}
 	for _, o := range Run(cfg, t.Given) {
 		if t.Route != "" && o.Route.Name != t.Route {
 			continue
 		}
 		if o.Refusal != nil {
-			refused = append(refused, refusal{o.Route.Name, o.Route.To, o.Refusal})
+			refuse(refusal{o.Route.Name, o.Route.To, o.Refusal})
 		}
 		for _, l := range o.Landings {
 			if l.Refusal != nil {
-				refused = append(refused, refusal{o.Route.Name, []string{l.Sink}, l.Refusal})
+				refuse(refusal{o.Route.Name, []string{l.Sink}, l.Refusal})
 				continue
 			}
 			got = append(got, arrival{o.Route.Name, l, fieldsOf(o.Out, l.Target)})
 		}
 	}
-	return report(t.Expect, got, refused)
+	return reportFailures(t.Fails, failures) + report(t.Expect, got, refused)
+}
+
+// reportFailures tells of expressions that fail, or of none where one is to.
+func reportFailures(wanted bool, failures []refusal) string {
+	if wanted && len(failures) == 0 {
+		return "no expression fails on it, as `fails` says\n"
+	}
+	var b strings.Builder
+	for _, f := range failures {
+		if !wanted {
+			fmt.Fprintf(&b, "route %q fails on it: %v\n", f.route, f.why)
+		}
+	}
+	return b.String()
 }
 
 // arrival is a message that has come to a sink.

@@ -30,6 +30,14 @@ import (
 // ErrWhen says that a route's `when` is false.
 var ErrWhen = errors.New("its `when` is false")
 
+// IsFailure tells whether a Refusal is no decision, but an expression that fails
+// on the message: a signal becomes a dead letter by it, a file goes to failed/,
+// and a stream from a hub is lost.
+func IsFailure(refusal error) bool {
+	var failure *filter.Error
+	return errors.As(refusal, &failure)
+}
+
 // Outcome is what becomes of a message from one source in one route.
 type Outcome struct {
 	Route  router.Route

@@ -114,6 +114,14 @@ func TestPasses(t *testing.T) {
 		"when is false": `
 			given = { event = "alarms.fire", text = '{"level": 2}' }
 			expect = []`,
+		"when fails, as it is to": `
+			given = { event = "alarms.fire", text = "no JSON" }
+			fails = true
+			expect = []`,
+		"another route does not count": `
+			given = { event = "alarms.fire", text = "no JSON" }
+			route = "collect"
+			expect = []`,
 		"nobody subscribes to it": `
 			given = { full_event = "plant.other" }
 			expect = []`,
@@ -182,9 +190,18 @@ sink "print" gets nothing
   route "alarms": its ` + "`when`" + ` is false
 `,
 		`given = { event = "alarms.fire", text = 'no JSON' }
-		expect = [{ sink = "city" }]`: `sink "city" gets nothing
-  route "alarms": when: cannot take "level" from nil; where it may be absent, write (json?.level ?? 0) (at column 26 of the expression)
+		expect = [{ sink = "city" }]`: `route "alarms" fails on it: when: cannot take "level" from nil; where it may be absent, write (json?.level ?? 0) (at column 26 of the expression)
+sink "city" gets nothing
 `,
+		`given = { event = "alarms.fire", text = 'no JSON' }
+		expect = []`: `route "alarms" fails on it: when: cannot take "level" from nil; where it may be absent, write (json?.level ?? 0) (at column 26 of the expression)
+`,
+		`given = { event = "objects", object_id = 2147483647 }
+		expect = []`: `route "alarms" fails on it: set.object_id: gives 2147483648, which does not fit 32 bits (at column 1 of the expression)
+`,
+		`given = { event = "alarms.fire", text = '{"level": 1}' }
+		fails = true
+		expect = []`: "no expression fails on it, as `fails` says\n",
 		`given = { file = "b.csv", size = 2000, source = "outbox" }
 		expect = [{ sink = "inbox" }]`: `sink "inbox" gets nothing
   route "send": the stream is larger than max_size, 1KiB
