@@ -66,7 +66,11 @@ func (d *doctor) examine(ctx context.Context) {
 	examineParts(ctx, d, "sink", d.config.Sinks)
 	d.report("folder for the router's own files, "+shortPath(d.config.Router.StateDir), canary.Try(d.config.Router.StateDir, nil))
 	if d.config.Hub != nil {
-		d.report("hub of this file", []config.Finding{examineListen(ctx, d.config.Hub.Listen)})
+		findings := []config.Finding{examineListen(ctx, d.config.Hub.Listen)}
+		if locator := d.config.Hub.Locator; locator != "" {
+			findings = append(findings, examineLocator(ctx, locator))
+		}
+		d.report("hub of this file", findings)
 	}
 	for _, name := range slices.Sorted(maps.Keys(d.config.Connections)) {
 		if c := d.config.Connections[name]; !c.IsOwnHub() {
@@ -110,6 +114,27 @@ func examineListen(ctx context.Context, address string) config.Finding {
 	return config.Finding{
 		What: "it can listen on " + address,
 		Err:  fmt.Errorf("%w; stop what does, or set another `listen` in [hub]", err),
+	}
+}
+
+// examineLocator tries to answer where the hub of the file is to be looked for. As
+// in examineListen, one that answers already is no fault.
+func examineLocator(ctx context.Context, address string) config.Finding {
+	conn, err := (&net.ListenConfig{}).ListenPacket(ctx, "udp", address)
+	if err == nil {
+		_ = conn.Close()
+		return config.Finding{What: "it can be looked for at " + address}
+	}
+	ask := address
+	if host, port, err := net.SplitHostPort(address); err == nil && (host == "" || net.ParseIP(host).IsUnspecified()) {
+		ask = net.JoinHostPort("127.0.0.1", port)
+	}
+	if _, err := imb.Locate(ctx, ask); err == nil {
+		return config.Finding{What: "a hub is found at " + address + " already, as it is while this configuration runs"}
+	}
+	return config.Finding{
+		What: "it can be looked for at " + address,
+		Err:  fmt.Errorf("%w; stop what uses it, or set another `locator` in [hub]", err),
 	}
 }
 
