@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"imbrouter/imb"
 	"imbrouter/imb/wire"
 )
 
@@ -53,8 +54,14 @@ var requestID = wire.UniqueClientID{}
 
 // handshake connects, sends a command, and returns when it has been taken: when
 // what comes after it, a request for the client id, has been answered. A hub
-// has then told the id twice, because it does so at first by itself.
-func handshake(address string, order []byte) (*peer, error) {
+// has then told the id twice, because it does so at first by itself. It fails
+// with imb.ErrNotConnected.
+func handshake(address string, order []byte) (_ *peer, err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("%w: %w", imb.ErrNotConnected, err)
+		}
+	}()
 	conn, err := net.Dial("tcp", address)
 	if err != nil {
 		return nil, err

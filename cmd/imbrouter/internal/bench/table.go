@@ -13,8 +13,11 @@ import (
 )
 
 // WriteTable writes rows for people. A figure of the product and one of its
-// ceiling stand beside each other, with a slash.
+// ceiling stand beside each other, with a slash. Without rows there is no header either.
 func WriteTable(w io.Writer, rows []Row) error {
+	if len(rows) == 0 {
+		return nil
+	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "case\tproduct / ceiling\tratio\tCPU s\tpeak MiB\tp50\tp99\tat least\t")
 	for _, r := range rows {
