@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"imbrouter/imb/wire"
+	"imbrouter/router"
 	"imbrouter/router/config"
 	routerdaemon "imbrouter/router/daemon"
 	"imbrouter/router/deadletter"
@@ -46,7 +47,7 @@ func deadListCommand() *cobra.Command {
   imbrouter dead list examples/quickstart.toml --json | jq .error`,
 		Args: withUsage(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			_, dir, err := deadLetters(args[0])
+			cfg, err := config.Load(args[0], kinds)
 			if err != nil {
 				return err
 			}
@@ -54,19 +55,24 @@ func deadListCommand() *cobra.Command {
 			encoder := json.NewEncoder(out)
 			encoder.SetEscapeHTML(false)
 			printed := false
-			return eachLetter(cmd, dir, route, func(l deadletter.Letter) error {
+			err = eachLetter(cmd, cfg, route, func(l deadletter.Letter) error {
+				first := !printed
+				printed = true
 				if asJSON {
 					return encoder.Encode(l)
 				}
 				const row = "%-13s  %-19s  %-12s  %-20s  %9s  %s\n"
-				if !printed {
-					printed = true
+				if first {
 					fmt.Fprintf(out, row, "ID", "TIME", "ROUTE", "EVENT", "SIZE", "ERROR")
 				}
 				_, err := fmt.Fprintf(out, row, printable(l.ID), l.Time.Local().Format(time.DateTime), printable(l.Route), printable(l.FullName()),
 					humanize.IBytes(uint64(len(l.Data))), escaped(l.Error))
 				return err
 			})
+			if err == nil && !printed {
+				fmt.Fprintf(cmd.ErrOrStderr(), "nothing to show of the dead letters in %q\n", letterDir(cfg))
+			}
+			return err
 		},
 	}
 	cmd.Flags().StringVar(&route, "route", "", "only of this route")
@@ -81,11 +87,11 @@ func deadShowCommand() *cobra.Command {
 		Example: "  imbrouter dead show examples/quickstart.toml 2uq7o1c5d8g0a",
 		Args:    withUsage(cobra.ExactArgs(2)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			_, dir, err := deadLetters(args[0])
+			cfg, err := config.Load(args[0], kinds)
 			if err != nil {
 				return err
 			}
-			l, err := deadletter.Get(dir, args[1])
+			l, err := deadletter.Get(letterDir(cfg), args[1])
 			if err != nil {
 				return err
 			}
@@ -110,15 +116,15 @@ func deadRemoveCommand() *cobra.Command {
 		Example: "  imbrouter dead remove examples/quickstart.toml --all --route alarms",
 		Args:    withUsage(cobra.MinimumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			_, dir, err := deadLetters(args[0])
+			cfg, err := config.Load(args[0], kinds)
 			if err != nil {
 				return err
 			}
-			letters, err := choice.letters(cmd, dir, args[1:])
+			letters, err := choice.letters(cmd, cfg, args[1:])
 			if err != nil {
 				return err
 			}
-			n, err := deadletter.Remove(dir, letterIDs(letters)...)
+			n, err := deadletter.Remove(letterDir(cfg), letterIDs(letters)...)
 			fmt.Fprintf(cmd.ErrOrStderr(), "removed: %s\n", count(n, "dead letter"))
 			return err
 		},
@@ -139,11 +145,11 @@ exit code is 1 when some did not.`,
 		Example: "  imbrouter dead replay examples/quickstart.toml --all --route alarms",
 		Args:    withUsage(cobra.MinimumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			cfg, dir, err := deadLetters(args[0])
+			cfg, err := config.Load(args[0], kinds)
 			if err != nil {
 				return err
 			}
-			letters, err := choice.letters(cmd, dir, args[1:])
+			letters, err := choice.letters(cmd, cfg, args[1:])
 			if err != nil {
 				return err
 			}
@@ -158,7 +164,7 @@ exit code is 1 when some did not.`,
 			replayed := 0
 			for _, route := range slices.Sorted(maps.Keys(byRoute)) {
 				failed, err := routerdaemon.Replay(cmd.Context(), cfg, route, byRoute[route], log)
-				n, removeErr := removeReplayed(cmd, dir, byRoute[route], failed)
+				n, removeErr := removeReplayed(cmd, letterDir(cfg), byRoute[route], failed)
 				replayed += n
 				if err := errors.Join(err, removeErr); err != nil {
 					fmt.Fprintf(cmd.ErrOrStderr(), "route %q: %v\n", route, err)
@@ -190,20 +196,24 @@ func removeReplayed(cmd *cobra.Command, dir string, letters []deadletter.Letter,
 	return deadletter.Remove(dir, letterIDs(through)...)
 }
 
-// deadLetters reads a configuration and returns where its dead letters are.
-func deadLetters(path string) (cfg *config.Config, dir string, err error) {
-	if cfg, err = config.Load(path, kinds); err != nil {
-		return nil, "", err
-	}
-	return cfg, deadletter.Dir(cfg.Router.StateDir, cfg.Path), nil
-}
+// letterDir returns where the dead letters of a configuration are.
+func letterDir(cfg *config.Config) string { return deadletter.Dir(cfg.Router.StateDir, cfg.Path) }
 
 // eachLetter does something with the letters of a route, or of all. What cannot
-// be read is told of at the end.
-func eachLetter(cmd *cobra.Command, dir, route string, do func(deadletter.Letter) error) error {
-	damaged, err := eachReadable(cmd.Context(), deadletter.List(dir, route), do)
+// be read is told of at the end, and so is a route that nothing is known of; a
+// route that the configuration had once may have left letters.
+func eachLetter(cmd *cobra.Command, cfg *config.Config, route string, do func(deadletter.Letter) error) error {
+	dir := letterDir(cfg)
+	known := route == "" || slices.ContainsFunc(cfg.Routes, func(r router.Route) bool { return r.Name == route })
+	damaged, err := eachReadable(cmd.Context(), deadletter.List(dir, route), func(l deadletter.Letter) error {
+		known = true
+		return do(l)
+	})
 	if damaged > 0 {
 		fmt.Fprintf(cmd.ErrOrStderr(), "warning: %s of the dead letters in %q cannot be read\n", count(damaged, "line"), dir)
+	}
+	if err == nil && !known {
+		fmt.Fprintf(cmd.ErrOrStderr(), "warning: there is no route %q in %s, and no dead letter of it\n", route, cfg.Path)
 	}
 	return err
 }
@@ -220,14 +230,14 @@ func (c *deadChoice) register(cmd *cobra.Command) {
 }
 
 // letters returns the letters that are chosen, which are all there.
-func (c *deadChoice) letters(cmd *cobra.Command, dir string, ids []string) (letters []deadletter.Letter, err error) {
+func (c *deadChoice) letters(cmd *cobra.Command, cfg *config.Config, ids []string) (letters []deadletter.Letter, err error) {
 	if c.all == (len(ids) > 0) {
 		return nil, usage(cmd, errors.New("give either IDs or --all"))
 	}
 	if c.route != "" && !c.all {
 		return nil, usage(cmd, errors.New("--route goes with --all"))
 	}
-	err = eachLetter(cmd, dir, c.route, func(l deadletter.Letter) error {
+	err = eachLetter(cmd, cfg, c.route, func(l deadletter.Letter) error {
 		if c.all || slices.Contains(ids, l.ID) {
 			letters = append(letters, l)
 		}
