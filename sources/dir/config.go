@@ -167,7 +167,7 @@ func (c *Config) Select(file string) error {
 	case !fs.ValidPath(file) || file == ".":
 		return fmt.Errorf("%q is no path in the folder", file)
 	case !c.reads(path.Dir(file)):
-		return fmt.Errorf("the folder %q is left out, see exclude and recursive", path.Dir(file))
+		return fmt.Errorf("the folder %q is left out, see exclude and recursive; sent, failed and names that begin with a dot always are", path.Dir(file))
 	case hidden(file):
 		return errors.New("a name that begins with a dot is left alone")
 	case matches(c.Exclude, file):
