@@ -42,6 +42,9 @@ when it is left out). A file that exists is left as it is.
 			if len(args) > 1 {
 				path = args[1]
 			}
+			if path == "" {
+				return usage(cmd, errors.New("FILE is empty"))
+			}
 			if err := writeNew(path, strings.ReplaceAll(string(text), "FILE", printable(path))); err != nil {
 				return err
 			}

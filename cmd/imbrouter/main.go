@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -100,13 +101,23 @@ func usage(cmd *cobra.Command, err error) error {
 	return usageError{fmt.Errorf("%w\nTry: %s --help", err, cmd.CommandPath())}
 }
 
-// withUsage makes a failed check of the arguments a usage error.
+// withUsage makes a failed check of the number of arguments a usage error, which
+// names the one that is missing or too many as the command's Use does.
 func withUsage(check cobra.PositionalArgs) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
-		if err := check(cmd, args); err != nil {
-			return usage(cmd, err)
+		err := check(cmd, args)
+		if err == nil {
+			return nil
 		}
-		return nil
+		names := strings.Fields(cmd.Use)[1:]
+		switch {
+		case cmd.HasSubCommands(): // an unknown one
+		case len(args) < len(names):
+			err = fmt.Errorf("missing argument: %s", strings.TrimSuffix(names[len(args)], "..."))
+		case len(args) > len(names):
+			err = fmt.Errorf("unexpected argument: %q", args[len(names)])
+		}
+		return usage(cmd, err)
 	}
 }
 
@@ -129,7 +140,7 @@ needed on a laptop.`,
 		SilenceUsage:      true,
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 	}
-	root.SetFlagErrorFunc(usage)
+	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(
 		initCommand(), testCommand(), evalCommand(), explainCommand(), graphCommand(), doctorCommand(),
 		completionCommand(), manCommand(),
