@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"strconv"
+	"strings"
 
 	"imbrouter/imb"
 	"imbrouter/imb/wire"
@@ -68,8 +69,8 @@ func (c *Connection) Check(r Reporter) {
 	if c.Address == "" {
 		return
 	}
-	if ask, ok := imb.LocateTarget(c.Address); ok {
-		if !canBeAsked(ask) {
+	if word, _, _ := strings.Cut(c.Address, ":"); strings.EqualFold(word, "locate") {
+		if !canBeLocated(c.Address) {
 			r.Errorf("address", "%q does not say whom to ask for a hub; write \"locate\", or an address such as \"locate:192.168.1.255:4000\"", c.Address)
 		}
 	} else if _, _, err := hubAddress(c.Address); err != nil {
@@ -77,18 +78,25 @@ func (c *Connection) Check(r Reporter) {
 	}
 }
 
-// canBeAsked tells whether there can be an answer to where a hub is, "" for
-// everybody.
-func canBeAsked(ask string) bool {
+// canBeLocated tells whether there can be an answer to where a hub is. It is
+// asked for by IPv4.
+func canBeLocated(address string) bool {
+	if address == "locate" {
+		return true
+	}
+	ask, ok := imb.LocateTarget(address)
 	host, port, err := splitAddress(ask, wire.DefaultPort)
-	_, notNumeric := strconv.Atoi(host)
-	return ask == "" || err == nil && host != "" && port != 0 && notNumeric != nil
+	if _, notNumeric := strconv.Atoi(host); notNumeric == nil { // a port alone
+		return false
+	}
+	ip := parseIP(host)
+	return ok && err == nil && canBeHost(host) && port != 0 && (ip == nil || ip.To4() != nil)
 }
 
 // hubAddress splits the address of a hub, whose port may be left out.
 func hubAddress(address string) (host string, port int, err error) {
 	host, port, err = splitAddress(address, wire.DefaultPort)
-	if err != nil || host == "" || port == 0 {
+	if err != nil || !canBeHost(host) || port == 0 {
 		return "", 0, fmt.Errorf("%q is no address of a hub; write a host and a port, such as \"imb.example.com:4000\"", address)
 	}
 	return host, port, nil

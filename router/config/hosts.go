@@ -4,6 +4,7 @@ import (
 	"net"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -37,6 +38,14 @@ func isThisMachine(host string) bool {
 		own, ok := a.(*net.IPNet)
 		return ok && own.IP.String() == host
 	})
+}
+
+// canBeHost tells whether a text can be a host's name or address. One that ends in
+// a number behind a dot can only be an address.
+func canBeHost(host string) bool {
+	dot := strings.LastIndexByte(host, '.')
+	_, notNumeric := strconv.Atoi(host[dot+1:])
+	return host != "" && (dot < 0 || notNumeric != nil || parseIP(host) != nil)
 }
 
 // isUnspecified tells whether a host is the address that stands for every one
