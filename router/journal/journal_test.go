@@ -402,6 +402,9 @@ func TestStreamWithoutConfirmationIsPossiblySent(t *testing.T) {
 		{Outcome: journal.Failed, ID: 3, Sink: "a", Name: "tried again"},
 		{Outcome: journal.Unconfirmed, ID: 3, Sink: "a", Name: "tried again"},
 		{Outcome: journal.Sent, ID: 1, Sink: "a", Name: "confirmed"},
+		{Outcome: journal.Unconfirmed, ID: 4, Route: "q", Sink: "a", Name: "confirmed"},
+		{Outcome: journal.Unconfirmed, ID: 4, Route: "r", Sink: "a", Name: "on another route"},
+		{Outcome: journal.Sent, ID: 4, Route: "q", Sink: "a", Name: "confirmed"},
 	} {
 		if err := crashed.Append(t.Context(), r); err != nil {
 			t.Fatal(err)
@@ -415,7 +418,7 @@ func TestStreamWithoutConfirmationIsPossiblySent(t *testing.T) {
 		var log strings.Builder
 		j := open(t, path, journal.Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
 		records, _ := read(t, path, journal.Filter{Outcomes: []journal.Outcome{journal.PossiblySent}})
-		if got := names(records); !slices.Equal(got, []string{"at another sink", "open", "tried again"}) {
+		if got := names(records); !slices.Equal(got, []string{"at another sink", "open", "tried again", "on another route"}) {
 			t.Errorf("possibly sent: %q", got)
 		}
 		for _, r := range records {

@@ -31,9 +31,9 @@ const (
 // Outcomes are those that this program writes, in the order of a transfer.
 var Outcomes = []Outcome{Unconfirmed, Sent, SentToNobody, PossiblySent, Received, Skipped, Incomplete, Failed}
 
-// Record is what became of one file or stream at one sink. Run, ID and Sink
-// together name the delivery: what is written later about it replaces what was
-// written before.
+// Record is what became of one file or stream at one sink of a route. Run, ID,
+// Route and Sink together name the delivery: what is written later about it
+// replaces what was written before.
 type Record struct {
 	Time    time.Time // to the millisecond; zero: when it is written
 	Outcome Outcome
@@ -53,12 +53,12 @@ type Record struct {
 
 // delivery is what names a delivery, see Record.
 type delivery struct {
-	run  string
-	id   uint64
-	sink string
+	run         string
+	id          uint64
+	route, sink string
 }
 
-func (r Record) delivery() delivery { return delivery{r.Run, r.ID, r.Sink} }
+func (r Record) delivery() delivery { return delivery{r.Run, r.ID, r.Route, r.Sink} }
 
 const (
 	// maxText is the longest text in a record, in bytes: names come from the
