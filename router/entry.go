@@ -95,6 +95,15 @@ func (e *entry) Drop(s Signal, cause error) {
 	}
 }
 
+// GiveUp implements GiverUp.
+func (e *entry) GiveUp(info StreamInfo, cause error) {
+	if e.ledger == nil {
+		return
+	}
+	info.Source = e.source
+	e.ledger.record(e.hard, failures(about(info), cause)...)
+}
+
 // entryWriter commits under the router's context, and leaves the table at its
 // end.
 type entryWriter struct {

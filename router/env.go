@@ -4,7 +4,6 @@ import (
 	"log/slog"
 
 	"imbrouter/imb"
-	"imbrouter/router/journal"
 )
 
 // Env is what a source or sink is built with.
@@ -13,7 +12,6 @@ type Env struct {
 	Log         *slog.Logger // tells the name with each line
 	Connections map[string]Connection
 	Echoes      *Echoes
-	Journal     *journal.Journal // nil keeps nothing
 }
 
 // Connection is an address with an identity. It is not a socket: each source

@@ -141,6 +141,14 @@ type Dropper interface {
 	Drop(s Signal, cause error)
 }
 
+// GiverUp is implemented by the Sink that Source.Run gets, for a source of
+// streams that can be had again: that a try of one has failed is not its end.
+type GiverUp interface {
+	// GiveUp says that a stream does not come again. Its Attempt is the last,
+	// and cause, as next returned it, is what that failed with.
+	GiveUp(info StreamInfo, cause error)
+}
+
 // A Source pushes into next until ctx ends, and returns after its last call to
 // next has returned. When ctx ends it takes nothing new in but finishes what
 // it has begun: the router lets calls to next go on for its stop time-out and

@@ -25,10 +25,10 @@ func newLedger(o Options) *ledger {
 		"the journal is written again")}
 }
 
-// record makes a record durable. A journal that cannot be written holds nobody
+// record makes records durable. A journal that cannot be written holds nobody
 // up: what it should tell has happened already.
-func (l *ledger) record(ctx context.Context, r journal.Record) {
-	err := l.journal.Append(ctx, r)
+func (l *ledger) record(ctx context.Context, records ...journal.Record) {
+	err := l.journal.Append(ctx, records...)
 	if ctx.Err() == nil { // or else it is written, and nobody waits any more
 		l.tell(err)
 	}
@@ -117,8 +117,29 @@ func about(info StreamInfo) journal.Record {
 	}
 }
 
+// failures returns a record for each route, and each sink of it, that failed
+// with an error of a router's Sink.
+func failures(about journal.Record, err error) (records []journal.Record) {
+	switch e := err.(type) {
+	case branchErrors:
+		for _, err := range e {
+			records = append(records, failures(about, err)...)
+		}
+		return records
+	case *partError:
+		if e.kind == "route" {
+			about.Route = e.name
+		} else {
+			about.Sink = e.name
+		}
+		return failures(about, e.err)
+	}
+	about.Outcome, about.Reason = journal.Failed, err.Error()
+	return []journal.Record{about}
+}
+
 // lost records the bad end of a stream that cannot be had again. One that can
-// is its source's to give up.
+// is its source's to give up, see GiverUp.
 func (l *ledger) lost(record journal.Record, a *account, outcome journal.Outcome, cause error) {
 	if errors.Is(cause, ErrNotTaken) {
 		return

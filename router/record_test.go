@@ -170,6 +170,68 @@ func TestJournalTellsOfARetriedFileOnce(t *testing.T) {
 	}
 }
 
+// unconfirming is a sink whose streams end without an acknowledgement.
+type unconfirming struct{ recorder }
+
+func (u *unconfirming) Stream(ctx context.Context, info router.StreamInfo) (router.StreamWriter, error) {
+	w, err := u.recorder.Stream(ctx, info)
+	return unconfirmedStream{w}, err
+}
+
+type unconfirmedStream struct{ router.StreamWriter }
+
+func (unconfirmedStream) Commit(context.Context) error { return errors.New("the hub does not answer") }
+
+// A file that is given up has a record for each route and sink that failed, and
+// a later start has no doubt what became of it.
+func TestJournalTellsWhereAFileWasGivenUp(t *testing.T) {
+	path := journal.Path(t.TempDir(), "test.toml")
+	j, err := journal.Open(path, journal.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sinks := map[string]router.Sink{"a": new(unconfirming), "b": new(landing), "c": new(unconfirming)}
+	wrong := route("wrong", "b")
+	wrong.Filter = filterFunc(func(string) (string, bool, error) { return "", false, errors.New("no such field") })
+	err = deliver(plan(sinks, route("r", "a", "b", "c"), route("good", "b"), route("bad", "a"), wrong), router.Options{Journal: j}, func(next router.Sink) {
+		info := router.StreamInfo{
+			ID: router.NextID(), Event: "e", Name: "f", Path: "f", Size: 2,
+			Replay: func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader("hi")), nil },
+		}
+		var err error
+		for info.Attempt = 1; info.Attempt <= 2; info.Attempt++ {
+			err = sendStream(next, info, "hi")
+		}
+		info.Attempt--
+		next.(router.GiverUp).GiveUp(info, err)
+	})
+	if err := errors.Join(err, j.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if j, err = journal.Open(path, journal.Options{}); err == nil {
+		err = j.Close()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for r, err := range journal.Read(path, journal.Filter{Outcomes: []journal.Outcome{journal.Failed, journal.PossiblySent}}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, fmt.Sprintf("%s %s>%s>%s %d %s", r.Outcome, r.Source, r.Route, r.Sink, r.Attempts, r.Reason))
+	}
+	want := []string{
+		"failed in>r>a 2 the hub does not answer",
+		"failed in>r>c 2 the hub does not answer",
+		"failed in>bad>a 2 the hub does not answer",
+		`failed in>wrong> 2 its expressions fail on stream "f": no such field`,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
 func TestDeadLetters(t *testing.T) {
 	sometimes := filterFunc(func(event string) (string, bool, error) {
 		switch event {

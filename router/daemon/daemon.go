@@ -116,7 +116,7 @@ func (d *Daemon) closeState() error { return errors.Join(d.letters.Close(), d.jo
 // build makes the parts of a configuration that differ from those that are
 // there, and takes the others.
 func (d *Daemon) build(cfg *config.Config, diff config.Difference) (plan router.Plan, err error) {
-	env := router.Env{Connections: d.connections(cfg), Echoes: &d.echoes, Journal: d.journal, Log: d.log}
+	env := router.Env{Connections: d.connections(cfg), Echoes: &d.echoes, Log: d.log}
 	if plan.Sinks, err = buildParts("sink", cfg.Sinks, d.plan.Sinks, diff.Sinks, env); err != nil {
 		return plan, err
 	}

@@ -22,7 +22,7 @@ const (
 	Incomplete   Outcome = "incomplete"     // it ended before its end
 	Skipped      Outcome = "skipped"        // it is not kept, because its name is taken
 	// Unconfirmed is written right before the end of a stream is sent. When
-	// nothing follows it, a crash came before the confirmation.
+	// nothing follows it, the program ended before the confirmation came.
 	Unconfirmed Outcome = "unconfirmed"
 	// PossiblySent is what Open makes of each Unconfirmed that nothing follows.
 	PossiblySent Outcome = "possibly_sent"

@@ -103,8 +103,8 @@ func (j *Journal) salvage(damaged int) error {
 	})
 }
 
-// resolve writes what became of streams whose confirmation a crash has
-// prevented.
+// resolve writes what became of streams whose confirmation did not come before
+// the program ended.
 func (j *Journal) resolve(unresolved []Record) error {
 	if len(unresolved) == 0 {
 		return nil
@@ -112,7 +112,7 @@ func (j *Journal) resolve(unresolved []Record) error {
 	var text []byte
 	for _, r := range unresolved {
 		r.Outcome, r.Time = PossiblySent, time.Now()
-		r.Reason = "the program ended after the last byte was sent and before the hub confirmed it"
+		r.Reason = "the last byte was sent, and no confirmation came before the program ended"
 		var err error
 		if text, err = appendLine(text, r); err != nil {
 			return err

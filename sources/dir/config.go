@@ -185,7 +185,7 @@ func (c *Config) selection() selection {
 // Build implements config.Source.
 func (c *Config) Build(env router.Env) (router.Source, error) {
 	return &Source{
-		config: *c, path: filepath.Clean(c.Path), name: env.Name, log: env.Log, journal: env.Journal,
+		config: *c, path: filepath.Clean(c.Path), name: env.Name, log: env.Log,
 		selection:  c.selection(),
 		newWatcher: newFSWatcher, writers: openWriters,
 	}, nil

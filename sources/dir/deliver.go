@@ -15,7 +15,6 @@ import (
 
 	"imbrouter/router"
 	"imbrouter/router/failpoint"
-	"imbrouter/router/journal"
 )
 
 // step is called at each point of a delivery where a crash leaves the folder
@@ -37,7 +36,6 @@ type delivery struct {
 	maxAttempts  int
 	writers      func(*os.File) writers
 	log          *slog.Logger
-	journal      *journal.Journal
 }
 
 // job is one try of a file.
@@ -147,12 +145,10 @@ func (d *delivery) deliver(ctx context.Context, f *os.File, r *result) {
 // says that a writer changed it.
 func (d *delivery) send(ctx context.Context, f *os.File, r *result) error {
 	v := r.version
-	w, err := d.next.Stream(ctx, router.StreamInfo{
-		ID: r.id, Source: d.source, Name: r.path, Path: r.path,
-		Size: v.size, ModTime: time.Unix(0, v.mtime), Attempt: r.failures + 1,
-		// The body can be had again until the stream has ended.
-		Replay: func() (io.ReadCloser, error) { return io.NopCloser(io.NewSectionReader(f, 0, v.size)), nil },
-	})
+	info := d.info(r, r.failures+1)
+	// The body can be had again until the stream has ended.
+	info.Replay = func() (io.ReadCloser, error) { return io.NopCloser(io.NewSectionReader(f, 0, v.size)), nil }
+	w, err := d.next.Stream(ctx, info)
 	if err != nil {
 		return err
 	}
@@ -171,6 +167,13 @@ func (d *delivery) send(ctx context.Context, f *os.File, r *result) error {
 	}
 	step("tail")
 	return w.Commit(ctx)
+}
+
+func (d *delivery) info(r *result, attempt int) router.StreamInfo {
+	return router.StreamInfo{
+		ID: r.id, Source: d.source, Name: r.path, Path: r.path,
+		Size: r.version.size, ModTime: time.Unix(0, r.version.mtime), Attempt: attempt,
+	}
 }
 
 // unchanged returns errChanged if an open file is no longer the version v, or
@@ -276,22 +279,13 @@ func (d *delivery) sync(names ...string) {
 	}
 }
 
-// record says in the journal that a file is given up.
-func (d *delivery) record(r *result) {
-	err := d.journal.Append(context.Background(), journal.Record{
-		Outcome: journal.Failed, ID: r.id, Source: d.source, Name: r.path, Path: r.path, Size: r.version.size,
-		Attempts: r.failures, Reason: r.err.Error(),
-	})
-	if err != nil {
-		d.log.Error("the journal cannot be written", "path", r.path, "error", err)
-	}
-}
-
 // giveUp moves a file that cannot be sent to failed/, with a note beside it.
 func (d *delivery) giveUp(f *os.File, r *result) {
 	_ = f.Close() // Windows moves no open file
 	cause := r.err
-	d.record(r)
+	if next, ok := d.next.(router.GiverUp); ok {
+		next.GiveUp(d.info(r, r.failures), cause)
+	}
 	to, err := d.folder.moveAway(r.path, r.version, failedDir)
 	switch {
 	case err == nil:

@@ -52,7 +52,6 @@ import (
 	"time"
 
 	"imbrouter/router"
-	"imbrouter/router/journal"
 )
 
 // returnInterval is how often a folder that is gone is looked for.
@@ -64,7 +63,6 @@ type Source struct {
 	path       string
 	name       string
 	log        *slog.Logger
-	journal    *journal.Journal
 	selection  selection
 	newWatcher func() (watcher, error)
 	writers    func(*os.File) writers

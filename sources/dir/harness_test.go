@@ -41,6 +41,7 @@ type fakeSink struct {
 	tries     []router.StreamInfo // every call of Stream
 	committed []stream
 	aborted   []stream
+	givenUp   []stream
 	open, max int // streams open at once
 }
 
@@ -70,6 +71,13 @@ func (s *fakeSink) Stream(_ context.Context, info router.StreamInfo) (router.Str
 		return readingWriter{w}, nil
 	}
 	return w, nil
+}
+
+// GiveUp implements router.GiverUp.
+func (s *fakeSink) GiveUp(info router.StreamInfo, cause error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.givenUp = append(s.givenUp, stream{info: info, cause: cause})
 }
 
 // readingWriter reads a body by itself.
@@ -302,6 +310,19 @@ func (d *drop) expectTree(want ...string) {
 	slices.Sort(want)
 	if !slices.Equal(got, want) {
 		d.t.Errorf("the folder holds %q, want %q", got, want)
+	}
+}
+
+// expectGivenUp checks that the stream with an id, and no other, was given up once.
+func (d *drop) expectGivenUp(id uint64, attempts int, cause string) {
+	d.t.Helper()
+	d.sink.mu.Lock()
+	defer d.sink.mu.Unlock()
+	if n := len(d.sink.givenUp); n != 1 {
+		d.t.Fatalf("given up %d times", n)
+	}
+	if g := d.sink.givenUp[0]; g.info.ID != id || g.info.Attempt != attempts || g.cause.Error() != cause {
+		d.t.Errorf("given up: %+v, %v", g.info, g.cause)
 	}
 }
 

@@ -112,6 +112,7 @@ func TestOtherErrorsAreTriedSoManyTimes(t *testing.T) {
 		}
 		d.expectLog(1, "level=WARN", "tried again")
 		d.expectLog(1, "level=ERROR", "set aside", "failures=10")
+		d.expectGivenUp(first, 10, "no space left on device")
 	})
 }
 

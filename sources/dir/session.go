@@ -29,7 +29,7 @@ func (s *Source) newSession(d *folder, next router.Sink) *session {
 	return &session{
 		Source: s,
 		delivery: &delivery{
-			folder: d, source: s.name, next: next, log: s.log, journal: s.journal, writers: s.writers,
+			folder: d, source: s.name, next: next, log: s.log, writers: s.writers,
 			settle: time.Duration(s.config.Settle), settleAlways: s.config.settleAlways,
 			after: s.config.After, maxAttempts: s.config.MaxAttempts,
 		},
