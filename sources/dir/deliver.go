@@ -107,6 +107,10 @@ func (d *delivery) deliver(ctx context.Context, f *os.File, r *result) {
 		d.putAway(f, r)
 		return
 	}
+	if r.givenUp != nil {
+		d.setAside(f, r)
+		return
+	}
 	step("claim")
 	if r.id == 0 {
 		r.id = router.NextID()
@@ -135,7 +139,8 @@ func (d *delivery) deliver(ctx context.Context, f *os.File, r *result) {
 		r.failures++
 		r.outcome, r.err = failed, err
 		if errors.Is(err, router.ErrPermanent) || r.failures >= d.maxAttempts {
-			d.giveUp(f, r)
+			r.givenUp = err
+			d.setAside(f, r)
 		}
 	}
 }
@@ -279,18 +284,14 @@ func (d *delivery) sync(names ...string) {
 	}
 }
 
-// giveUp moves a file that cannot be sent to failed/, with a note beside it.
-func (d *delivery) giveUp(f *os.File, r *result) {
+// setAside moves a file that is given up to failed/, with a note beside it.
+func (d *delivery) setAside(f *os.File, r *result) {
 	_ = f.Close() // Windows moves no open file
-	cause := r.err
-	if next, ok := d.next.(router.GiverUp); ok {
-		next.GiveUp(d.info(r, r.failures), cause)
-	}
 	to, err := d.folder.moveAway(r.path, r.version, failedDir)
 	switch {
 	case err == nil:
 		d.log.Error("the file cannot be sent; it is set aside", "path", r.path, "moved_to", to,
-			"failures", r.failures, "error", cause)
+			"failures", r.failures, "error", r.givenUp)
 		if err := d.folder.writeNote(to, r); err != nil {
 			d.log.Error("the note beside the file cannot be written", "path", to, "error", err)
 		}
@@ -299,9 +300,13 @@ func (d *delivery) giveUp(f *os.File, r *result) {
 	case errors.Is(err, errChanged):
 		r.look(d.settle)
 	case errors.Is(err, fs.ErrNotExist):
-		d.log.Warn("the file was removed before it could be sent", "path", r.path, "error", cause)
+		d.log.Warn("the file was removed before it could be sent", "path", r.path, "error", r.givenUp)
 		r.outcome, r.err = done, nil
 	default:
-		r.block(fmt.Errorf("%w; and it cannot be set aside: %w", cause, d.cannotMove(r.path, failedDir, err)))
+		r.block(fmt.Errorf("%w; and it cannot be set aside: %w", r.givenUp, d.cannotMove(r.path, failedDir, err)))
+		return
+	}
+	if next, ok := d.next.(router.GiverUp); ok {
+		next.GiveUp(d.info(r, r.failures), r.givenUp)
 	}
 }

@@ -37,7 +37,7 @@
 //   - other errors: it is tried max_attempts times and then moves to failed/.
 //
 // A file that cannot be read or moved on this machine stays and is tried for
-// ever; one that was sent is not sent again for that. A file in failed/ that
+// ever; one that was sent, or given up, is not sent again for that. A file in failed/ that
 // is moved back is a new one; the note about it, should it come along, is removed.
 package dir
 

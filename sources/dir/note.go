@@ -40,7 +40,7 @@ To try again, move
   %q
 back to
   %q
-`, d.noteHead(), r.path, r.err, r.failures, time.Now().Format(time.RFC3339), absolute(to), absolute(r.path))
+`, d.noteHead(), r.path, r.givenUp, r.failures, time.Now().Format(time.RFC3339), absolute(to), absolute(r.path))
 	return errors.Join(err, f.Close())
 }
 

@@ -116,6 +116,38 @@ func TestOtherErrorsAreTriedSoManyTimes(t *testing.T) {
 	})
 }
 
+// A file that is given up is not sent any more, also while it cannot be moved to
+// failed/, and that it was given up is said once.
+func TestGivenUpFileIsNotSentAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDrop(t)
+		d.sink.onCommit = func(router.StreamInfo) error { return errors.New("the hub does not answer") }
+		d.write("f", "text")
+		d.start()
+		d.must(os.Remove(d.abs("failed")))
+		d.write("failed", "in the way")
+		wait(10 * time.Minute)
+		tries := d.sink.tried()
+		if len(tries) != d.config.MaxAttempts {
+			t.Errorf("sent %d times, want max_attempts", len(tries))
+		}
+		if n := len(d.sink.givenUp); n != 0 {
+			t.Errorf("given up %d times while it waits to be set aside", n)
+		}
+		d.expectLog(1, "level=ERROR", "held up", "the hub does not answer", "cannot be set aside", d.abs("failed"), "count=1\n")
+		d.must(os.Remove(d.abs("failed")))
+		wait(time.Minute)
+		if tree := d.tree(); len(tree) != 2 || tree[0] != "failed/f=text" || !strings.Contains(tree[1], "Reason:   the hub does not answer\nAttempts: 10\n") {
+			t.Errorf("the folder holds %q", tree)
+		}
+		d.expectGivenUp(tries[0].ID, d.config.MaxAttempts, "the hub does not answer")
+		d.expectLog(1, "level=INFO", "no longer held up")
+		if n := len(d.sink.tried()); n != len(tries) {
+			t.Errorf("sent again, %d times", n-len(tries))
+		}
+	})
+}
+
 func TestNewVersionHasANewIDAndNewAttempts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDrop(t)

@@ -29,6 +29,7 @@ type edition struct {
 	since    time.Time // when this version was first seen
 	id       uint64    // of its stream, equal on every try; 0 before the first
 	failures int       // tries that the destination failed
+	givenUp  error     // why it is not sent any more, only set aside; nil while it is
 }
 
 // state is where a file stands. It says which queue holds it.
