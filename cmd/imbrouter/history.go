@@ -128,6 +128,7 @@ func (h *history) show(cmd *cobra.Command, path string) error {
 	if h.follow {
 		records = journal.Follow(cmd.Context(), path, h.filter)
 	}
+	records = tellOfFiles(cmd.ErrOrStderr(), records)
 	p := historyPrinter{out: cmd.OutOrStdout(), json: h.json}
 	var last []journal.Record // with --last
 	damaged, err := eachReadable(cmd.Context(), records, func(r journal.Record) error {
@@ -154,6 +155,20 @@ func (h *history) show(cmd *cobra.Command, path string) error {
 		fmt.Fprintf(cmd.ErrOrStderr(), "nothing to show in the journal %q\n", path)
 	}
 	return err
+}
+
+// tellOfFiles returns the values without the errors about whole files, of which
+// it warns.
+func tellOfFiles(out io.Writer, records iter.Seq2[journal.Record, error]) iter.Seq2[journal.Record, error] {
+	return func(yield func(journal.Record, error) bool) {
+		for r, err := range records {
+			if file := (*journal.FileError)(nil); errors.As(err, &file) {
+				fmt.Fprintf(out, "warning: %v\n", file)
+			} else if !yield(r, err) {
+				return
+			}
+		}
+	}
 }
 
 // eachReadable does something with the values of a file whose lines may be

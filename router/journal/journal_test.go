@@ -329,6 +329,11 @@ func damage(t *testing.T, path, text string) {
 	}
 }
 
+// rotated returns the path of a file that was rotated.
+func rotated(path string, number int) string {
+	return fmt.Sprintf("%s.%d.jsonl", strings.TrimSuffix(path, ".jsonl"), number)
+}
+
 // written makes a journal with records of these names.
 func written(t *testing.T, path string, names ...string) {
 	t.Helper()
@@ -388,6 +393,41 @@ func TestDamagedJournalIsSetAside(t *testing.T) {
 		if aside != min(i+1, 3) {
 			t.Errorf("set aside: %q", filesBeside(t, path))
 		}
+	}
+}
+
+func TestOldFileThatCannotBeRead(t *testing.T) {
+	path := pathIn(t)
+	written(t, path, "a")
+	for n, name := range map[int]string{1: "z", 3: "y"} {
+		other := pathIn(t)
+		written(t, other, name)
+		if err := os.Rename(other, rotated(path, n)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Mkdir(rotated(path, 2), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	var log strings.Builder
+	j := open(t, path, journal.Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
+	appendNamed(t, j, "b")
+	if strings.Count(log.String(), "level=WARN") != 1 || !strings.Contains(log.String(), "router.journal.2.jsonl") {
+		t.Errorf("log:\n%s", &log)
+	}
+	var got []string
+	for r, err := range journal.Read(path, journal.Filter{}) {
+		if broken := (*journal.FileError)(nil); errors.As(err, &broken) {
+			got = append(got, filepath.Base(broken.Path))
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, r.Name)
+	}
+	if want := []string{"z", "router.journal.2.jsonl", "y", "a", "b"}; !slices.Equal(got, want) {
+		t.Errorf("read %q, want %q", got, want)
 	}
 }
 

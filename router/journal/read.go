@@ -14,10 +14,22 @@ import (
 // can.
 type LineError = jsonl.LineError
 
+// FileError says that a file of a journal that was rotated cannot be read, or
+// not to its end. The files after it can.
+type FileError struct {
+	Path string
+	Err  error
+}
+
+func (e *FileError) Error() string {
+	return "an old file of the journal cannot be read: " + e.Err.Error()
+}
+func (e *FileError) Unwrap() error { return e.Err }
+
 // Read returns the records of a journal that a filter chooses, oldest first;
 // none when there is no journal. A program may write to it at the same time. A
-// line that cannot be read gives a *LineError, and reading goes on; any other
-// error ends it.
+// line that cannot be read gives a *LineError, and a file other than the current
+// one a *FileError, and reading goes on; any other error ends it.
 func Read(path string, f Filter) iter.Seq2[Record, error] {
 	return func(yield func(Record, error) bool) {
 		if err := f.Check(); err != nil {
@@ -101,7 +113,7 @@ func (r *reader) readFile(path string) bool {
 		return true
 	}
 	if err != nil {
-		return r.fail(err)
+		return r.yield(Record{}, &FileError{path, err})
 	}
 	defer f.Close()
 	return r.isOpen(f) || r.readLines(path, jsonl.NewReader(f, maxLine), false)
@@ -133,6 +145,8 @@ func (r *reader) readLines(path string, lines *jsonl.Reader, growing bool) bool 
 			if !r.yield(Record{}, err) {
 				return false
 			}
+		case err != nil && path != r.files.current:
+			return r.yield(Record{}, &FileError{path, err})
 		case err != nil:
 			return r.fail(err)
 		case r.filter.Matches(record) && !r.yield(record, nil):

@@ -21,11 +21,15 @@ func (j *Journal) restore() ([]Record, error) {
 	damaged := 0
 	for r, err := range Read(j.files.current, Filter{}) {
 		var line *LineError
+		var file *FileError
 		switch {
 		case errors.As(err, &line):
 			if line.Path == j.files.current && !errors.Is(err, jsonl.ErrCut) {
 				damaged++
 			}
+		case errors.As(err, &file):
+			j.options.Log.Warn("an old file of the journal cannot be read; the journal goes on without it",
+				"path", file.Path, "error", file.Err)
 		case err != nil:
 			return nil, err
 		case r.Outcome == Unconfirmed:
