@@ -2,10 +2,14 @@ package journal_test
 
 import (
 	"errors"
+	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -105,4 +109,61 @@ func TestDiskFull(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A file that cannot be renamed goes on, until it can.
+func TestRotationThatFails(t *testing.T) {
+	path := pathIn(t)
+	written(t, path, "first")
+	allow := refuseRename(t, path)
+	synctest.Test(t, func(t *testing.T) {
+		var log strings.Builder
+		j := open(t, path, journal.Options{MaxSize: 1000, MaxFiles: 100, Log: slog.New(slog.NewTextHandler(&log, nil))})
+		want := []string{"first"}
+		more := func() {
+			for range 50 {
+				want = append(want, fmt.Sprint(len(want)))
+				appendNamed(t, j, want[len(want)-1])
+			}
+		}
+		more()
+		time.Sleep(2 * time.Minute)
+		more()
+		wantNames(t, path, want...)
+		if files := filesBeside(t, path); len(files) != 2 { // with the lock
+			t.Errorf("files: %q", files)
+		}
+		if strings.Count(log.String(), "level=ERROR") != 1 || !strings.Contains(log.String(), "cannot go on in another file") {
+			t.Errorf("log:\n%s", &log)
+		}
+		allow()
+		time.Sleep(2 * time.Minute)
+		more()
+		wantNames(t, path, want...)
+		if info, err := os.Stat(path); err != nil || info.Size() > 1000 {
+			t.Errorf("the current file: %v, %v", info, err)
+		}
+		if strings.Count(log.String(), "goes on in another file again") != 1 {
+			t.Errorf("log:\n%s", &log)
+		}
+	})
+}
+
+// refuseRename makes it impossible to rename a file until allow is called.
+func refuseRename(t *testing.T, path string) (allow func()) {
+	t.Helper()
+	if os.Getuid() == 0 { // whom no permission binds
+		if err := unix.Mount(path, path, "", unix.MS_BIND, ""); err != nil {
+			t.Skip("no file can be mounted here:", err)
+		}
+		allow = func() { _ = unix.Unmount(path, unix.MNT_DETACH) }
+	} else {
+		dir := filepath.Dir(path)
+		if err := os.Chmod(dir, 0o555); err != nil {
+			t.Fatal(err)
+		}
+		allow = func() { _ = os.Chmod(dir, 0o755) }
+	}
+	t.Cleanup(allow)
+	return allow
 }

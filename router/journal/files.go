@@ -81,28 +81,36 @@ func (f files) eachPart(do func(part string)) error {
 
 func (f files) rotated(number int) string { return f.beside(strconv.Itoa(number)) }
 
-// rotate renames the current file, and removes the oldest where there are more
-// than keep with the current one to come. It returns the paths of those.
-func (f files) rotate(keep int) (gone []string, err error) {
+// rotate renames the current file.
+func (f files) rotate() error {
 	numbers, err := f.numbers()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	next := 1
 	if len(numbers) > 0 {
 		next = numbers[len(numbers)-1] + 1
 	}
-	if err := os.Rename(f.current, f.rotated(next)); err != nil {
+	return os.Rename(f.current, f.rotated(next))
+}
+
+// removeOldest removes the oldest files where there are more than keep with the
+// current one to come, and returns their paths. It goes on after one that cannot
+// be removed.
+func (f files) removeOldest(keep int) (gone []string, err error) {
+	numbers, err := f.numbers()
+	if err != nil {
 		return nil, err
 	}
-	numbers = append(numbers, next)
+	var errs []error
 	for _, n := range numbers[:max(0, len(numbers)-keep+1)] {
 		if err := os.Remove(f.rotated(n)); err != nil {
-			return gone, err
+			errs = append(errs, err)
+			continue
 		}
 		gone = append(gone, f.rotated(n))
 	}
-	return gone, nil
+	return gone, errors.Join(errs...)
 }
 
 // setAside moves the damaged current file away, and returns its new path.

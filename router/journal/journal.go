@@ -40,6 +40,9 @@ const (
 
 	// noteDelay is how long a record may wait that nobody waits for.
 	noteDelay = time.Second
+
+	// rotateRetry is the time after which a rotation that failed is tried again.
+	rotateRetry = time.Minute
 )
 
 var (
@@ -57,7 +60,8 @@ func Path(stateDir, configFile string) string {
 // Options are a Journal's settings. The zero value is usable.
 type Options struct {
 	Log *slog.Logger // nil discards
-	// MaxSize is how large a file may get, in bytes; 0 means 16 MiB.
+	// MaxSize is how large a file may get, in bytes; 0 means 16 MiB. One that
+	// cannot be renamed goes on growing, so that no record is lost.
 	MaxSize int64
 	// MaxFiles is how many files there may be with the current one; 0 means 8.
 	MaxFiles int
@@ -83,6 +87,9 @@ type Journal struct {
 	noted   bool       // syncNoted is to come
 	synced  *sync.Cond // no longer syncing
 	closed  bool
+
+	rotateAfter time.Time // no rotation before; zero after one that succeeded
+	toldRemove  bool      // that an old file cannot be removed
 }
 
 // batch is what one fsync makes durable.
@@ -276,7 +283,7 @@ func (j *Journal) makeRoom(need int64) error {
 				return err
 			}
 			j.torn = false
-		case j.size == 0 || j.size+need <= j.options.MaxSize:
+		case j.size == 0 || j.size+need <= j.options.MaxSize || time.Now().Before(j.rotateAfter):
 			return nil
 		case j.syncing:
 			j.synced.Wait() // and see what others have done meanwhile
@@ -306,7 +313,8 @@ func (j *Journal) openFile() error {
 }
 
 // rotate renames the current file, which is not being synced, and removes what
-// is too old. The next one is made by openFile, which makes the names durable.
+// is too old. The next one is made by openFile, which makes the names durable,
+// and opens the same one again when it could not be renamed.
 func (j *Journal) rotate() error {
 	if err := j.file.Sync(); err != nil {
 		// Another Sync of the file might not tell of it any more.
@@ -315,15 +323,36 @@ func (j *Journal) rotate() error {
 	}
 	err := j.file.Close() // Windows renames no open file
 	j.file = nil
-	if err != nil {
-		return err
+	if err == nil {
+		err = j.files.rotate()
 	}
-	gone, err := j.files.rotate(j.options.MaxFiles)
+	if err != nil {
+		if j.rotateAfter.IsZero() {
+			j.options.Log.Error("the journal cannot go on in another file; it grows beyond its limit",
+				"path", j.files.current, "max_size", j.options.MaxSize, "error", err)
+		}
+		j.rotateAfter = time.Now().Add(rotateRetry)
+		return nil
+	}
+	if !j.rotateAfter.IsZero() {
+		j.options.Log.Info("the journal goes on in another file again", "path", j.files.current)
+		j.rotateAfter = time.Time{}
+	}
+	j.removeOldest()
+	return nil
+}
+
+func (j *Journal) removeOldest() {
+	gone, err := j.files.removeOldest(j.options.MaxFiles)
 	for _, path := range gone {
 		j.options.Log.Info("the journal has reached its limits; its oldest file is gone", "path", path,
 			"max_size", j.options.MaxSize, "max_files", j.options.MaxFiles)
 	}
-	return err
+	if err != nil && !j.toldRemove {
+		j.options.Log.Error("an old file of the journal cannot be removed; the others are",
+			"max_files", j.options.MaxFiles, "error", err)
+	}
+	j.toldRemove = err != nil
 }
 
 // keepSynced makes durable what is written until Close.

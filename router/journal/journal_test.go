@@ -230,6 +230,26 @@ func TestRotation(t *testing.T) {
 	}
 }
 
+// What cannot be removed stands in the way of nothing else.
+func TestOldFileThatCannotBeRemoved(t *testing.T) {
+	path := pathIn(t)
+	written(t, path, "first")
+	if err := os.MkdirAll(filepath.Join(rotated(path, 1), "full"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	var log strings.Builder
+	j := open(t, path, journal.Options{MaxSize: 1000, MaxFiles: 3, Log: slog.New(slog.NewTextHandler(&log, nil))})
+	for i := range 100 {
+		appendNamed(t, j, fmt.Sprint(i)) // none is lost
+	}
+	if files := filesBeside(t, path); len(files) > 5 { // with the lock, and the one
+		t.Errorf("files: %q", files)
+	}
+	if strings.Count(log.String(), "level=ERROR") != 1 || !strings.Contains(log.String(), rotated(path, 1)) {
+		t.Errorf("log:\n%s", &log)
+	}
+}
+
 // A reader sees every record that was there when it began, once and in order,
 // whatever is rotated meanwhile.
 func TestReadWhileFilesAreRotated(t *testing.T) {
