@@ -79,6 +79,19 @@ func (f files) eachPart(do func(part string)) error {
 	return nil
 }
 
+// isCurrent returns errRemoved when an open file is no longer the current one.
+func (f files) isCurrent(file *os.File) error {
+	opened, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	now, err := os.Stat(f.current)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && !os.SameFile(opened, now) {
+		return errRemoved
+	}
+	return nil
+}
+
 func (f files) rotated(number int) string { return f.beside(strconv.Itoa(number)) }
 
 // rotate renames the current file.

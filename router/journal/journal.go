@@ -50,6 +50,8 @@ var (
 	ErrLocked = errors.New("the journal is in use")
 	// ErrClosed says that the journal was closed.
 	ErrClosed = errors.New("the journal is closed")
+
+	errRemoved = errors.New("it was removed or moved away")
 )
 
 // Path returns the path of the journal of a configuration file.
@@ -94,8 +96,9 @@ type Journal struct {
 
 // batch is what one fsync makes durable.
 type batch struct {
-	done chan struct{} // closed when err is final
-	err  error
+	done    chan struct{} // closed when err is final
+	err     error
+	written bool // something is in it
 }
 
 // Open opens a journal, with a new one where there is none, and restores it
@@ -228,6 +231,7 @@ func (j *Journal) write(records []Record, sync bool) (*batch, error) {
 	if err := j.writeLocked(text); err != nil {
 		return nil, fmt.Errorf("write to the journal %q: %w", j.files.current, err)
 	}
+	j.batch.written = true
 	switch {
 	case sync:
 		j.wakeSyncer()
@@ -370,17 +374,36 @@ func (j *Journal) sync() error {
 	j.mu.Unlock()
 
 	var err error
-	if file != nil { // or else rotate has synced it
-		err = file.Sync()
+	if file != nil && b.written { // without a file, rotate has synced it
+		if err = file.Sync(); err == nil {
+			err = j.files.isCurrent(file)
+		}
 	}
 
 	j.mu.Lock()
-	if err != nil {
-		b.err = fmt.Errorf("make the journal %q durable: %w", j.files.current, err)
+	ended := []*batch{b}
+	if errors.Is(err, errRemoved) {
+		ended = append(ended, j.leaveFile())
+	}
+	for _, b := range ended {
+		if err != nil {
+			b.err = fmt.Errorf("make the journal %q durable: %w", j.files.current, err)
+		}
+		close(b.done)
 	}
 	j.syncing = false
 	j.synced.Broadcast()
 	j.mu.Unlock()
-	close(b.done)
 	return b.err
+}
+
+// leaveFile closes a current file that is not in its place any more. It returns
+// the batch that was written to it as well.
+func (j *Journal) leaveFile() *batch {
+	j.options.Log.Error("the journal was removed or moved away while it was written; it goes on in a new file", "path", j.files.current)
+	_ = j.file.Close()
+	j.file, j.torn = nil, false
+	left := j.batch
+	j.batch = newBatch()
+	return left
 }

@@ -250,6 +250,36 @@ func TestOldFileThatCannotBeRemoved(t *testing.T) {
 	}
 }
 
+// Somebody tidies up: the record that goes with the file is told of, and those
+// after it are kept.
+func TestCurrentFileIsRemoved(t *testing.T) {
+	for name, tidy := range map[string]func(path string) error{
+		"removed": os.Remove,
+		"moved":   func(path string) error { return os.Rename(path, path+".old") },
+		"replaced": func(path string) error {
+			return errors.Join(os.Rename(path, path+".old"), os.WriteFile(path, nil, 0o600))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := pathIn(t)
+			var log strings.Builder
+			j := open(t, path, journal.Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
+			appendNamed(t, j, "a", "b")
+			if err := tidy(path); err != nil {
+				t.Skip("here nobody does so to an open file:", err)
+			}
+			if err := j.Append(t.Context(), journal.Record{Outcome: journal.Sent, Name: "lost"}); err == nil || !strings.Contains(err.Error(), "removed") {
+				t.Errorf("Append gives %v", err)
+			}
+			appendNamed(t, j, "c", "d")
+			wantNames(t, path, "c", "d")
+			if strings.Count(log.String(), "level=ERROR") != 1 || !strings.Contains(log.String(), "path="+path) {
+				t.Errorf("log:\n%s", &log)
+			}
+		})
+	}
+}
+
 // A reader sees every record that was there when it began, once and in order,
 // whatever is rotated meanwhile.
 func TestReadWhileFilesAreRotated(t *testing.T) {
