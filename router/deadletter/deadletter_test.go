@@ -15,6 +15,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/gofrs/flock"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"go.uber.org/goleak"
@@ -348,6 +349,47 @@ func TestUnfinishedLine(t *testing.T) {
 	if l, err := deadletter.Get(dir, letters[1].ID); err != nil || l.Event != "b" {
 		t.Errorf("Get behind a damaged line: %v, %v", l, err)
 	}
+}
+
+// Another program that has the lock and does not go on holds nobody up for long.
+func TestLockThatIsHeld(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := dirIn(t)
+		s := open(t, dir, deadletter.Options{})
+		add(t, s, "r", "before")
+		synctest.Wait() // what was added is synced
+		other := flock.New(filepath.Join(dir, ".lock"))
+		if err := other.Lock(); err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		for range 100 {
+			if err := s.Add(deadletter.Letter{Route: "r"}); !errors.Is(err, deadletter.ErrLocked) || !strings.Contains(err.Error(), dir) {
+				t.Fatalf("Add gives %v", err)
+			}
+		}
+		if took := time.Since(began); took > 3*time.Second {
+			t.Errorf("100 letters took %v", took)
+		}
+		for _, err := range deadletter.List(dir, "") {
+			if !errors.Is(err, deadletter.ErrLocked) {
+				t.Errorf("List gives %v", err)
+			}
+		}
+		if err := other.Close(); err != nil {
+			t.Fatal(err)
+		}
+		add(t, s, "r", "after")
+		wantEvents(t, dir, "r", "before", "after")
+
+		synctest.Wait()
+		if err := other.Lock(); err != nil {
+			t.Fatal(err)
+		}
+		time.AfterFunc(time.Second, func() { _ = other.Close() })
+		add(t, s, "r", "waited for")
+		wantEvents(t, dir, "r", "before", "after", "waited for")
+	})
 }
 
 func TestClosed(t *testing.T) {

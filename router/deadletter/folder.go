@@ -1,6 +1,7 @@
 package deadletter
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -8,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/gofrs/flock"
 
@@ -48,12 +50,32 @@ func (d folder) files() (paths []string, err error) {
 	return paths, err
 }
 
+const (
+	// lockTimeout is how long it is waited for whoever has the folder's lock. It
+	// is much longer than anybody needs it who goes on, and short beside the
+	// time that a stop may take.
+	lockTimeout = 2 * time.Second
+	lockPoll    = 2 * time.Millisecond
+)
+
 // locked does something while no other process, and nobody else in this one,
 // changes the folder.
-func (d folder) locked(do func() error) error {
+func (d folder) locked(do func() error) error { return d.lockedWithin(lockTimeout, do) }
+
+// lockedWithin is locked with a time to wait for the lock; 0 tries once.
+func (d folder) lockedWithin(wait time.Duration, do func() error) error {
 	lock := flock.New(filepath.Join(string(d), ".lock"), flock.SetPermissions(filePerm))
-	if err := lock.Lock(); err != nil {
-		return fmt.Errorf("lock %q: %w", string(d), err)
+	ok, err := lock.TryLock()
+	if err == nil && !ok && wait > 0 {
+		ctx, cancel := context.WithTimeout(context.Background(), wait)
+		ok, err = lock.TryLockContext(ctx, lockPoll)
+		cancel()
+	}
+	if err == nil && !ok || errors.Is(err, context.DeadlineExceeded) {
+		err = ErrLocked
+	}
+	if err != nil {
+		return fmt.Errorf("lock %q: %w", string(d), errors.Join(err, lock.Close()))
 	}
 	return errors.Join(do(), lock.Close())
 }

@@ -50,6 +50,9 @@ var (
 	ErrTooLarge = errors.New("the letter is too large")
 	// ErrClosed says that the store was closed.
 	ErrClosed = errors.New("the dead letters are closed")
+	// ErrLocked says that another program has held the folder's lock for longer
+	// than anybody needs it.
+	ErrLocked = errors.New("another program holds the lock and does not go on: end it")
 )
 
 // Dir returns the path of the folder for a configuration file.
@@ -79,6 +82,7 @@ type Store struct {
 	mu      sync.Mutex
 	closed  bool
 	lastID  uint64
+	heldUp  bool            // the lock was waited for in vain
 	unsaved map[string]bool // paths of files to sync
 	gone    map[string]int  // letters that had to go, and were not told of, by route
 	told    time.Time       // when it was told of such
@@ -132,7 +136,7 @@ func (s *Store) Add(l Letter) error {
 	}
 	path := s.folder.file(l.Route)
 	if err == nil {
-		err = s.folder.locked(func() error { return s.append(path, l.Route, text) })
+		err = s.locked(func() error { return s.append(path, l.Route, text) })
 	}
 	if err != nil {
 		return fmt.Errorf("keep a dead letter of route %q: %w", l.Route, err)
@@ -143,6 +147,18 @@ func (s *Store) Add(l Letter) error {
 	default:
 	}
 	return nil
+}
+
+// locked is folder.locked. After it has waited in vain it waits no more until
+// the lock is free: many letters may be to come, and those who bring them wait.
+func (s *Store) locked(do func() error) error {
+	wait := lockTimeout
+	if s.heldUp {
+		wait = 0
+	}
+	err := s.folder.lockedWithin(wait, do)
+	s.heldUp = errors.Is(err, ErrLocked)
+	return err
 }
 
 // append writes a line to a file. The lock is held.
@@ -261,7 +277,7 @@ func (s *Store) expire() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	oldest := time.Now().Add(-s.options.MaxAge)
-	return s.folder.locked(func() error {
+	return s.locked(func() error {
 		paths, err := s.folder.files()
 		if err != nil {
 			return err
