@@ -392,6 +392,33 @@ func TestLockThatIsHeld(t *testing.T) {
 	})
 }
 
+// What could not be made durable is not forgotten.
+func TestSyncIsTriedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := dirIn(t)
+		var log strings.Builder
+		s, err := deadletter.Open(dir, deadletter.Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		add(t, s, "r", "a")
+		synctest.Wait()
+		add(t, s, "r", "b") // to be synced in a second
+		path := filepath.Join(dir, "r.jsonl")
+		if err := errors.Join(os.Rename(path, path+".away"), os.Mkdir(path, 0o700)); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if n := strings.Count(log.String(), "not safe from a power cut"); n != 1 {
+			t.Errorf("told %d times:\n%s", n, &log)
+		}
+		if err := s.Close(); err == nil {
+			t.Error("Close knows of nothing that is not durable")
+		}
+	})
+}
+
 func TestClosed(t *testing.T) {
 	s := open(t, dirIn(t), deadletter.Options{})
 	for range 2 {

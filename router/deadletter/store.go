@@ -142,11 +142,15 @@ func (s *Store) Add(l Letter) error {
 		return fmt.Errorf("keep a dead letter of route %q: %w", l.Route, err)
 	}
 	s.unsaved[path] = true
+	s.wakeKeeper()
+	return nil
+}
+
+func (s *Store) wakeKeeper() {
 	select {
 	case s.wake <- struct{}{}:
 	default:
 	}
-	return nil
 }
 
 // locked is folder.locked. After it has waited in vain it waits no more until
@@ -241,6 +245,9 @@ func (s *Store) keep() {
 				s.options.Log.Error("dead letters are not safe from a power cut", "error", err)
 			}
 			failing = err != nil
+			if failing {
+				s.wakeKeeper()
+			}
 			select {
 			case <-s.stop:
 			case <-time.After(syncInterval):
@@ -249,7 +256,7 @@ func (s *Store) keep() {
 	}
 }
 
-// sync makes durable what was added.
+// sync makes durable what was added. After an error it is to be done again.
 func (s *Store) sync() error {
 	s.mu.Lock()
 	unsaved := s.unsaved
@@ -264,7 +271,12 @@ func (s *Store) sync() error {
 		if err == nil {
 			err = errors.Join(f.Sync(), f.Close())
 		}
-		errs = append(errs, err)
+		if err != nil {
+			s.mu.Lock()
+			s.unsaved[path] = true
+			s.mu.Unlock()
+			errs = append(errs, err)
+		}
 	}
 	if len(unsaved) > 0 {
 		errs = append(errs, jsonl.SyncDir(string(s.folder)))
