@@ -89,6 +89,12 @@ func newLoopGuard(mode LoopGuard, log *slog.Logger) *loopGuard {
 	return &loopGuard{mode: mode, alarms: NewFailureLog(log, message, "no message goes round any more"), begun: time.Now()}
 }
 
+func (g *loopGuard) close() {
+	if g != nil {
+		g.alarms.Close()
+	}
+}
+
 func (g *loopGuard) isStopped() bool { return g != nil && g.stopped.Load() }
 
 // serves tells whether a route of that mode can go on with this guard.

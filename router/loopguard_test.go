@@ -248,6 +248,23 @@ func TestLoopGuardWarns(t *testing.T) {
 	})
 }
 
+// TestLoopGuardTellsAtTheEnd has the alarms told that were only counted.
+func TestLoopGuardTellsAtTheEnd(t *testing.T) {
+	var ended *guarded
+	guard(t, router.LoopGuardWarn, nil, func(g *guarded) {
+		ended = g
+		for range 1000 {
+			g.send("e", "same")
+		}
+		if strings.Contains(g.log.String(), "untold=") {
+			t.Errorf("told before the end: %s", &g.log)
+		}
+	})
+	if !strings.Contains(ended.log.String(), "untold=") {
+		t.Errorf("the end is not told: %s", &ended.log)
+	}
+}
+
 // TestLoopGuardStops has a route stop, and what comes then.
 func TestLoopGuardStops(t *testing.T) {
 	change(t, func(t *testing.T, r *router.Router, start func(router.Plan), s *story) {

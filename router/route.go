@@ -52,6 +52,7 @@ func (r *Router) newRoute(definition Route, sinks []branch, c *counter) *route {
 func (r *route) close() {
 	r.failures.Close()
 	r.unkept.Close()
+	r.guard.close()
 }
 
 func (r *route) Signal(ctx context.Context, s Signal) error {

@@ -6,6 +6,7 @@
 //		Limits: retention.Limits{MaxAge: 30 * 24 * time.Hour},
 //	}
 //	log := retention.NewLog(slog.Default())
+//	defer log.Close()
 //	retention.Every(ctx, func() {
 //		removed, err := folder.Trim(ctx)
 //		log.Trimmed("drop/sent", removed, err)
@@ -212,10 +213,13 @@ type Log struct {
 	failures *router.FailureLog
 }
 
-// NewLog returns a Log that writes to log.
+// NewLog returns a Log that writes to log, for the caller to close.
 func NewLog(log *slog.Logger) *Log {
 	return &Log{log, router.NewFailureLog(log, "old files cannot be removed", "old files are removed again")}
 }
+
+// Close tells of failures that were only counted.
+func (l *Log) Close() { l.failures.Close() }
 
 // Trimmed takes the results of Trim on the folder at path. There is one line
 // when files were removed, and none for the end of its context.

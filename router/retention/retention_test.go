@@ -476,9 +476,10 @@ func TestLog(t *testing.T) {
 	for range 3 {
 		log.Trimmed("drop/sent", Removed{}, fs.ErrPermission)
 	}
+	log.Close()
 	lines := strings.Split(strings.TrimSpace(text.String()), "\n")
-	if len(lines) != 2 || !strings.Contains(lines[0], `level=INFO msg="old files removed" path=drop/sent files=3 size=42 oldest=`+start.Format("2006")) ||
-		!strings.Contains(lines[1], `level=ERROR msg="old files cannot be removed" path=drop/sent`) {
+	if len(lines) != 3 || !strings.Contains(lines[0], `level=INFO msg="old files removed" path=drop/sent files=3 size=42 oldest=`+start.Format("2006")) ||
+		!strings.Contains(lines[1], `level=ERROR msg="old files cannot be removed" path=drop/sent`) || !strings.HasSuffix(lines[2], "count=3 untold=2") {
 		t.Errorf("logged %s", &text)
 	}
 }

@@ -212,6 +212,7 @@ func (s *sink) tidy(ctx context.Context) {
 // trim removes received files that are above the limits until ctx ends.
 func (s *sink) trim(ctx context.Context) {
 	log := retention.NewLog(s.log)
+	defer log.Close()
 	retention.Every(ctx, func() {
 		s.mu.Lock()
 		f := s.folder

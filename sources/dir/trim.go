@@ -16,6 +16,7 @@ func (s *session) trim(ctx context.Context) {
 		{Root: d.root, Dir: failedDir, Limits: c.failed(), Here: d.isHere, Names: &d.names, Notes: true},
 	}
 	log := retention.NewLog(s.log)
+	defer log.Close()
 	retention.Every(ctx, func() {
 		for _, f := range folders {
 			removed, err := f.Trim(ctx)
