@@ -31,7 +31,7 @@ type sentLog struct {
 	mu      sync.Mutex
 	file    *os.File
 	lines   int  // in file
-	behind  bool // a line could not be written
+	behind  bool // a line could not be written, or not all of it
 	records map[string]*sentRecord
 }
 
@@ -194,7 +194,7 @@ func (l *sentLog) sweep() {
 
 func (l *sentLog) append(line sentLine) (err error) {
 	defer func() { l.behind = l.behind || err != nil }()
-	if l.lines >= 2*len(l.records)+maxDeadLines {
+	if l.behind || l.lines >= 2*len(l.records)+maxDeadLines {
 		return l.rewrite() // the records have it already
 	}
 	text, err := json.Marshal(line)
