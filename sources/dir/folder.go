@@ -1,6 +1,7 @@
 package dir
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -13,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/gofrs/flock"
 
@@ -33,6 +35,10 @@ const (
 
 // dirPerm is the mode of folders that are made here, less the umask.
 const dirPerm = 0o777
+
+// lockPatience is how long it is waited for the lock of a folder. Another source
+// that starts has it for a moment, to look who is here: see isWatched.
+const lockPatience = 200 * time.Millisecond
 
 var (
 	// errNotRegular says that a path names no regular file: a symbolic link, a
@@ -118,8 +124,10 @@ func (d *folder) close() {
 func (d *folder) takeLock() error {
 	file := filepath.Join(d.path, filepath.FromSlash(lockFile))
 	lock := flock.New(file, flock.SetPermissions(0o644))
-	ok, err := lock.TryLock()
-	if err != nil {
+	ctx, cancel := context.WithTimeout(context.Background(), lockPatience)
+	defer cancel()
+	ok, err := lock.TryLockContext(ctx, lockPatience/20)
+	if err != nil && !errors.Is(err, context.DeadlineExceeded) {
 		return fmt.Errorf("lock %q: %w", d.path, err)
 	}
 	if !ok {

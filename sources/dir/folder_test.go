@@ -10,6 +10,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/gofrs/flock"
+
 	"imbrouter/router"
 )
 
@@ -45,6 +47,20 @@ func TestFolderIsLocked(t *testing.T) {
 	d.must(d.source.Close())
 	d.must(other.(*Source).Open(t.Context()))
 	d.must(other.(*Source).Close())
+}
+
+// A source that looks whether a folder is watched has its lock for a moment. That
+// stops no other one.
+func TestFolderIsLookedAt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDrop(t)
+		d.must(os.Mkdir(d.abs(ownDir), 0o755))
+		look := flock.New(d.abs(lockFile))
+		d.must(look.RLock())
+		time.AfterFunc(lockPatience/2, func() { _ = look.Close() })
+		d.must(d.source.Open(t.Context()))
+		d.must(d.source.Close())
+	})
 }
 
 // Two sources on folders of which one moves its files into the other, whichever
