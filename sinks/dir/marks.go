@@ -187,6 +187,7 @@ func (m *marks) rewrite(present []mark, size int64) error {
 	}
 	_, err = io.Copy(w, io.NewSectionReader(old, size, math.MaxInt64-size))
 	if err = errors.Join(err, w.Flush(), file.Sync(), file.Close(), old.Close()); err != nil {
+		_ = m.root.Remove(next) // what there is of it takes room
 		return err
 	}
 	return m.root.Rename(next, marksFile)

@@ -4,16 +4,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
 	"imbrouter/router"
+	"imbrouter/router/config"
 )
 
 // mountTmpfs returns a new file system with the given limits.
@@ -45,6 +48,28 @@ func wholeOrNothing(t *testing.T, s *testSink, contents string) {
 		if got != contents {
 			t.Errorf("%q has %d bytes, want %d", name, len(got), len(contents))
 		}
+	}
+}
+
+// What is left of the list of received files, when the disk has no room for it,
+// takes none.
+func TestMarksOnAFullDisk(t *testing.T) {
+	disk := mountTmpfs(t, "size=1m")
+	s := openAt(t, filepath.Join(disk, "received"), func(c *Config) { c.ReceivedMaxAge, c.MinFree = config.Duration(time.Hour), 0 })
+	for i := range 10 {
+		s.mustSend(t, fmt.Sprint(i), "")
+	}
+	for i := range 6 { // most marks mean nothing any more
+		must(t, os.Remove(s.abs(fmt.Sprint(i))))
+	}
+	if err := os.WriteFile(filepath.Join(disk, "ballast"), make([]byte, 1<<20), 0o644); !errors.Is(err, unix.ENOSPC) {
+		t.Fatal("the disk is not full:", err)
+	}
+	if _, err := s.folder.marks.trim(t.Context(), s.folder); !errors.Is(err, unix.ENOSPC) {
+		t.Errorf("on the full disk: %v", err)
+	}
+	if _, err := os.Lstat(s.abs(marksFile + ".new")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("left behind: %v", err)
 	}
 }
 
