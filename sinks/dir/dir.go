@@ -199,13 +199,12 @@ func (s *sink) tidy(ctx context.Context) {
 			return
 		case <-ticker.C:
 		}
-		s.mu.Lock()
-		f := s.folder
-		s.mu.Unlock()
+		f := s.useFolder()
 		s.sweep(f)
 		if err := f.incomplete.load(); err != nil {
 			s.log.Warn("incomplete files cannot be listed", "path", f.abs(incompleteDir), "error", err)
 		}
+		_ = f.release()
 	}
 }
 
@@ -214,14 +213,20 @@ func (s *sink) trim(ctx context.Context) {
 	log := retention.NewLog(s.log)
 	defer log.Close()
 	retention.Every(ctx, func() {
-		s.mu.Lock()
-		f := s.folder
-		f.retain()
-		s.mu.Unlock()
+		f := s.useFolder()
 		defer f.release()
 		removed, err := f.marks.trim(ctx, f)
 		log.Trimmed(s.config.Path, removed, err)
 	})
+}
+
+// useFolder returns the folder, for the caller to release: it may be exchanged
+// meanwhile.
+func (s *sink) useFolder() *folder {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.folder.retain()
+	return s.folder
 }
 
 // sweep deals with partial files that belong to no open stream.
