@@ -101,7 +101,7 @@ func (e *entry) GiveUp(info StreamInfo, cause error) {
 		return
 	}
 	info.Source = e.source
-	e.ledger.record(e.hard, failures(about(info), cause)...)
+	e.ledger.record(e.hard, failures(newRecord(info), cause)...)
 }
 
 // entryWriter commits under the router's context, and leaves the table at its

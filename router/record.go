@@ -95,22 +95,21 @@ type recorder struct {
 }
 
 func (r recorder) Stream(ctx context.Context, info StreamInfo) (StreamWriter, error) {
-	about := about(info)
-	about.Route, about.Sink = r.route, r.name
-	account := accountOf(ctx)
+	begin := newRecord(info)
+	begin.Route, begin.Sink = r.route, r.name
 	again := info.Replay != nil
 	w, err := r.Sink.Stream(ctx, info)
 	if err != nil {
 		if !again {
-			r.ledger.lost(about, account, journal.Failed, err)
+			r.ledger.recordLoss(begin, accountOf(ctx), journal.Failed, err)
 		}
 		return nil, err
 	}
-	return &recordedStream{StreamWriter: w, ledger: r.ledger, account: account, about: about, again: again}, nil
+	return &recordedStream{StreamWriter: w, ledger: r.ledger, account: accountOf(ctx), begin: begin, again: again}, nil
 }
 
-// about returns a record of a stream that begins.
-func about(info StreamInfo) journal.Record {
+// newRecord returns a record of a stream that begins.
+func newRecord(info StreamInfo) journal.Record {
 	return journal.Record{
 		ID: info.ID, Source: info.Source, Event: info.FullName(), Name: info.Name, Path: info.Path,
 		Size: info.Size, Attempts: info.Attempt,
@@ -119,28 +118,28 @@ func about(info StreamInfo) journal.Record {
 
 // failures returns a record for each route, and each sink of it, that failed
 // with an error of a router's Sink.
-func failures(about journal.Record, err error) (records []journal.Record) {
+func failures(record journal.Record, err error) (records []journal.Record) {
 	switch e := err.(type) {
 	case branchErrors:
 		for _, err := range e {
-			records = append(records, failures(about, err)...)
+			records = append(records, failures(record, err)...)
 		}
 		return records
 	case *partError:
 		if e.kind == "route" {
-			about.Route = e.name
+			record.Route = e.name
 		} else {
-			about.Sink = e.name
+			record.Sink = e.name
 		}
-		return failures(about, e.err)
+		return failures(record, e.err)
 	}
-	about.Outcome, about.Reason = journal.Failed, err.Error()
-	return []journal.Record{about}
+	record.Outcome, record.Reason = journal.Failed, err.Error()
+	return []journal.Record{record}
 }
 
-// lost records the bad end of a stream that cannot be had again. One that can
+// recordLoss records the bad end of a stream that cannot be had again. One that can
 // is its source's to give up, see GiverUp.
-func (l *ledger) lost(record journal.Record, a *account, outcome journal.Outcome, cause error) {
+func (l *ledger) recordLoss(record journal.Record, a *account, outcome journal.Outcome, cause error) {
 	if errors.Is(cause, ErrNotTaken) {
 		return
 	}
@@ -153,35 +152,34 @@ type recordedStream struct {
 	StreamWriter
 	ledger  *ledger
 	account *account
-	about   journal.Record
-	again   bool // the stream can be had again
-	failed  bool // by the sink, not by what comes before it
+	begin   journal.Record // as it stood when the stream began
+	again   bool           // the stream can be had again
+	failed  bool           // by the sink, not by what comes before it
 	ended   bool
 }
 
 func (w *recordedStream) Write(p []byte) (int, error) {
 	n, err := w.StreamWriter.Write(p)
-	w.failed = err != nil
-	return n, err
+	return n, w.sinkFailed(err)
 }
 
 func (w *recordedStream) ReadFrom(r io.Reader) (int64, error) {
 	src := &noteReadError{r: r}
 	n, err := copyBody(w.StreamWriter, src)
-	w.failed = err != nil && src.err == nil
-	return n, err
+	if src.err != nil {
+		return n, err
+	}
+	return n, w.sinkFailed(err)
 }
 
 // End implements Ender. What it sends may arrive although nobody is told.
 func (w *recordedStream) End(ctx context.Context) error {
 	w.ended = true
-	if record := w.record(); record.Outcome == journal.Sent {
+	if record := w.success(); record.Outcome == journal.Sent {
 		record.Outcome = journal.Unconfirmed
 		w.ledger.note(record)
 	}
-	err := end(ctx, w.StreamWriter)
-	w.failed = err != nil
-	return err
+	return w.sinkFailed(end(ctx, w.StreamWriter))
 }
 
 // Commit records a success before the source of a file acts on it.
@@ -192,11 +190,11 @@ func (w *recordedStream) Commit(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := w.StreamWriter.Commit(ctx); err != nil {
-		w.lost(journal.Failed, err)
+	if err := w.sinkFailed(w.StreamWriter.Commit(ctx)); err != nil {
+		w.recordLoss(err)
 		return err
 	}
-	record := w.record()
+	record := w.success()
 	if w.account.sum != nil {
 		record.SHA256 = hex.EncodeToString(w.account.sum.Sum(nil))
 	}
@@ -210,22 +208,30 @@ func (w *recordedStream) Commit(ctx context.Context) error {
 
 func (w *recordedStream) Abort(cause error) {
 	w.StreamWriter.Abort(cause)
+	w.recordLoss(cause)
+}
+
+// sinkFailed notes whether an error, which it returns, is one.
+func (w *recordedStream) sinkFailed(err error) error {
+	w.failed = w.failed || err != nil
+	return err
+}
+
+// recordLoss records the bad end of a stream that cannot be had again.
+func (w *recordedStream) recordLoss(cause error) {
+	if w.again {
+		return
+	}
+	outcome := journal.Incomplete // what comes before the sink has ended it
 	if w.failed {
-		w.lost(journal.Failed, cause)
-	} else {
-		w.lost(journal.Incomplete, cause)
+		outcome = journal.Failed
 	}
+	w.ledger.recordLoss(w.success(), w.account, outcome, cause)
 }
 
-func (w *recordedStream) lost(outcome journal.Outcome, cause error) {
-	if !w.again {
-		w.ledger.lost(w.record(), w.account, outcome, cause)
-	}
-}
-
-// record returns a record of the stream with the outcome of a success.
-func (w *recordedStream) record() journal.Record {
-	record := w.about
+// success returns a record of the stream with the outcome of a success.
+func (w *recordedStream) success() journal.Record {
+	record := w.begin
 	record.Size, record.Duration = w.account.size, time.Since(w.account.begun)
 	d := Delivery{Outcome: journal.Sent}
 	if known, ok := w.StreamWriter.(Deliverer); ok {

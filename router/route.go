@@ -214,7 +214,7 @@ func (r *route) refused(ctx context.Context, info StreamInfo, err error) {
 	if r.ledger == nil || info.Replay != nil {
 		return
 	}
-	record := about(info)
+	record := newRecord(info)
 	record.Route = r.name
-	r.ledger.lost(record, accountOf(ctx), journal.Failed, err)
+	r.ledger.recordLoss(record, accountOf(ctx), journal.Failed, err)
 }
