@@ -103,14 +103,13 @@ const lostTogether = 2 * time.Second
 // detach is for a connection that is lost. It waits for its loops, and leaves
 // nothing behind that belongs to it alone.
 func (c *Client) detach(n *connection, wait func()) {
-	c.live.Store(nil) // see connection.lock
-	c.mu.Lock()
-	c.conn = nil
-	c.mu.Unlock()
 	wait()
+	defer close(n.detached)
 
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.live.Store(nil) // see connection.lock; nothing comes to the inbox any more, see Drain
+	c.conn = nil
 	if !c.isClosing() { // Close tells what is left
 		c.keepSignals()
 	}

@@ -23,6 +23,9 @@ type connection struct {
 	conn   net.Conn
 	ctx    context.Context // ends when the connection is lost; its cause wraps ErrDisconnected
 	lose   context.CancelCauseFunc
+	// detached is closed when the connection is lost and all that it received is
+	// in the inbox.
+	detached chan struct{}
 
 	flush     flusher
 	query     nameQuery
@@ -48,7 +51,9 @@ type hubEvent struct {
 }
 
 func newConnection(c *Client, conn net.Conn) *connection {
-	n := &connection{client: c, conn: conn, began: time.Now(), hubEvents: make(map[int32]*hubEvent)}
+	n := &connection{
+		client: c, conn: conn, detached: make(chan struct{}), began: time.Now(), hubEvents: make(map[int32]*hubEvent),
+	}
 	n.ctx, n.lose = context.WithCancelCause(context.Background())
 	n.flush.ready = make(chan struct{})
 	n.query.slot = make(chan struct{}, 1)

@@ -2,6 +2,7 @@ package imb
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -26,20 +27,57 @@ import (
 // arrived, or with the error of ctx. A handler may call it, best with a ctx
 // that ends: while Options.ReceiveQueue is full the echo is not read.
 func (c *Client) Flush(ctx context.Context) error {
-	if err := c.roundTrip(ctx, func(done func()) { done() }); err != nil {
+	n, err := c.connected()
+	if err == nil {
+		err = n.roundTrip(ctx, func(done func()) { done() })
+	}
+	if err != nil {
 		return fmt.Errorf("flush: %w", err)
 	}
 	return nil
 }
 
 // Drain is Flush that also waits until everything that the hub had sent before
-// its answer has been handled. A handler must not call it.
+// its answer has been handled. Without a connection there is no answer: then it
+// waits until everything that was received has been handled, and fails with
+// ErrNotConnected, or ErrDisconnected, all the same. A handler must not call it.
 func (c *Client) Drain(ctx context.Context) error {
-	err := c.roundTrip(ctx, func(done func()) { c.inbox.note(delivery{what: drained, done: done}, nil) })
+	note := func(done func()) { c.inbox.note(delivery{what: drained, done: done}, nil) }
+	n, err := c.connected()
+	if err == nil {
+		err = n.roundTrip(ctx, note)
+	}
+	if errors.Is(err, ErrNotConnected) || errors.Is(err, ErrDisconnected) {
+		if waitErr := c.awaitHandled(ctx, n, note); waitErr != nil {
+			err = waitErr
+		}
+	}
 	if err != nil {
 		return fmt.Errorf("drain: %w", err)
 	}
 	return nil
+}
+
+// awaitHandled waits until everything that was received is handled, by n, which
+// is lost, and by those before. n may be nil.
+func (c *Client) awaitHandled(ctx context.Context, n *connection, note func(done func())) error {
+	if n != nil {
+		select {
+		case <-n.detached:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	handled := make(chan struct{})
+	note(func() { close(handled) })
+	select {
+	case <-handled:
+		return nil
+	case <-c.ended: // by Close, perhaps before it saw the note
+		return ErrClosed
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 // Echoes tells whether the hub of the present connection hands back what a
@@ -48,15 +86,6 @@ func (c *Client) Drain(ctx context.Context) error {
 func (c *Client) Echoes() bool {
 	n := c.live.Load()
 	return n != nil && n.flush.hasEchoed()
-}
-
-// roundTrip is that of the connection.
-func (c *Client) roundTrip(ctx context.Context, answered func(done func())) error {
-	n, err := c.connected()
-	if err != nil {
-		return err
-	}
-	return n.roundTrip(ctx, answered)
 }
 
 // roundTrip waits until the hub has answered what was sent before, and answered

@@ -79,6 +79,52 @@ func TestDrainReturnsWhenEverythingIsHandled(t *testing.T) {
 	}
 }
 
+// What was received is handled before Drain returns, though the hub is away, and
+// tells so; also when it goes in the meantime.
+func TestDrainWithoutConnection(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		before bool // the hub is away before the call
+		want   error
+	}{{"before", true, imb.ErrNotConnected}, {"meanwhile", false, imb.ErrDisconnected}} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				const signals = 10
+				handled := 0
+				var e *imb.Event
+				c, _, p := connectScripted(t, imb.Options{}, func(c *imb.Client) {
+					e = c.Event("e")
+					e.HandleAll(func(imb.Message) {
+						<-time.After(time.Second)
+						handled++
+					})
+					must(t, e.Subscribe())
+				})
+				for range signals {
+					p.Send(p.event(e.Name(), wire.NormalEvent, text("x")))
+				}
+				synctest.Wait()
+				if test.before {
+					p.Close()
+					synctest.Wait()
+				}
+				drained := make(chan error, 1)
+				go func() { drained <- c.Drain(t.Context()) }()
+				synctest.Wait()
+				p.Close()
+				if err := <-drained; !errors.Is(err, test.want) || handled != signals {
+					t.Errorf("Drain returned %v when %d of %d signals were handled", err, handled, signals)
+				}
+				ctx, cancel := context.WithCancel(t.Context())
+				cancel()
+				if err := c.Drain(ctx); !errors.Is(err, context.Canceled) {
+					t.Errorf("Drain returned %v after ctx ended", err)
+				}
+			})
+		})
+	}
+}
+
 // A hub that does not echo, with or without a greeting of its own.
 func TestFlushWithoutEcho(t *testing.T) {
 	for _, greets := range []bool{false, true} {

@@ -49,6 +49,7 @@ type running struct {
 	daemon *daemon.Daemon
 	router *router.Router
 	stop   func() error
+	want   error // of stop
 
 	mu  sync.Mutex
 	log bytes.Buffer
@@ -93,7 +94,7 @@ func start(t testing.TB, text string, args ...any) *running {
 	go func() { done <- d.Run(ctx) }()
 	r.stop = sync.OnceValue(func() error { cancel(); return <-done })
 	t.Cleanup(func() {
-		if err := r.stop(); err != nil {
+		if err := r.stop(); !errors.Is(err, r.want) {
 			t.Errorf("Run: %v", err)
 		}
 		if t.Failed() {
@@ -106,6 +107,15 @@ func start(t testing.TB, text string, args ...any) *running {
 		t.Fatalf("Run: %v", err)
 	}
 	return r
+}
+
+// reload puts another configuration in the place of the one that runs.
+func (r *running) reload(text string, args ...any) error {
+	cfg, err := config.Parse(filepath.Join(r.dir, "test.toml"), fmt.Appendf(nil, text, args...), kinds)
+	if err == nil {
+		_, err = r.daemon.Reload(context.Background(), cfg)
+	}
+	return err
 }
 
 // listen subscribes to everything of a hub.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"imbrouter/imb/hub"
 	"imbrouter/imb/imbtest"
@@ -19,6 +20,7 @@ import (
 type stuckSink struct {
 	took    imbtest.Collector[string]
 	release chan struct{}
+	slow    time.Duration // how long it takes then for each
 }
 
 var stuck *stuckSink // of the test that runs
@@ -35,12 +37,28 @@ func (s *stuckSink) Signal(ctx context.Context, m router.Signal) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+	if s.slow > 0 {
+		<-time.After(s.slow)
+	}
 	s.took.Add(string(m.Data))
 	return nil
 }
 
 func (*stuckSink) Stream(context.Context, router.StreamInfo) (router.StreamWriter, error) {
 	return nil, router.ErrNotTaken
+}
+
+// letters returns the dead letters, "route: error" by their data.
+func (r *running) letters(t *testing.T) map[string]string {
+	t.Helper()
+	found := map[string]string{}
+	for l, err := range deadletter.List(filepath.Join(r.dir, ".imbrouter", "test.dead"), "") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		found[string(l.Data)] = l.Route + ": " + l.Error
+	}
+	return found
 }
 
 // Each signal that a source's queue has no room for is a dead letter of the
@@ -72,22 +90,11 @@ when = 'event == "other"'
 	for i := range signals {
 		send(t, out, fmt.Sprintf("%-1000d", i))
 	}
-	dir := filepath.Join(r.dir, ".imbrouter", "test.dead")
-	letters := func() (found map[string]string) {
-		found = map[string]string{}
-		for l, err := range deadletter.List(dir, "") {
-			if err != nil {
-				t.Fatal(err)
-			}
-			found[string(l.Data)] = l.Route + ": " + l.Error
-		}
-		return found
-	}
-	imbtest.Eventually(t, func() bool { return len(letters()) > signals/2 }, "the queue overflows")
+	imbtest.Eventually(t, func() bool { return len(r.letters(t)) > signals/2 }, "the queue overflows")
 	close(stuck.release)
-	imbtest.Eventually(t, func() bool { return len(stuck.took.All())+len(letters()) == signals },
+	imbtest.Eventually(t, func() bool { return len(stuck.took.All())+len(r.letters(t)) == signals },
 		"every signal is either delivered or a dead letter")
-	for data, letter := range letters() {
+	for data, letter := range r.letters(t) {
 		if want := "all: the route was too slow: the source's queue was full for longer than its block_timeout"; letter != want {
 			t.Fatalf("letter of %.20q is of %s", data, letter)
 		}
@@ -155,5 +162,99 @@ when = '%s'
 	gone.Route = "gone"
 	if err := r.daemon.Again(t.Context(), []deadletter.Letter{gone})[0]; err == nil {
 		t.Error("a route that is gone takes a letter")
+	}
+}
+
+// toStuck is a route to the stuck sink. It takes the hub's address and stop_timeout.
+const toStuck = `
+[router]
+stop_timeout = "%[2]s"
+[connections.hub]
+address = "%[1]s"
+[sources.in]
+type = "imb"
+events = ["e"]
+[sinks.stuck]
+type = "stuck"
+[routes.all]
+from = ["in"]
+to = ["stuck"]
+`
+
+// fillQueue sends signals, which the router's source then has in its queue.
+func fillQueue(t *testing.T, r *running, addr string, signals int) {
+	t.Helper()
+	sender := connect(t, addr)
+	out := publish(t, sender, "e")
+	size := 0
+	for i := range signals {
+		text := fmt.Sprintf("%-1000d", i)
+		send(t, out, text)
+		size += len(text)
+	}
+	queued := func() (n int) {
+		for _, source := range r.router.Observe().Sources {
+			for _, link := range source.Links {
+				n += link.Stats.ReceiveQueue
+			}
+		}
+		return n
+	}
+	imbtest.Eventually(t, func() bool { return queued() > size }, "all is in the source's queue")
+}
+
+// What a source has in its queue when its hub goes is brought to its route all
+// the same, at a stop, and when a reload takes the source away.
+func TestQueueIsHandledWithoutTheHub(t *testing.T) {
+	const signals = 1000
+	for _, how := range []string{"stop", "reload"} {
+		t.Run(how, func(t *testing.T) {
+			stuck = &stuckSink{release: make(chan struct{}), slow: time.Millisecond} // the end comes before it has all
+			addr, h := imbtest.StartHub(t, hub.Options{})
+			r := start(t, toStuck, addr, "20s")
+			fillQueue(t, r, addr, signals)
+			if err := h.Close(); err != nil {
+				t.Fatal(err)
+			}
+			imbtest.Eventually(t, func() bool { return r.logged("reconnecting to the hub") }, "the hub is missed")
+			if how == "stop" {
+				close(stuck.release)
+				if err := r.stop(); err != nil {
+					t.Fatal(err)
+				}
+			} else {
+				other := strings.Replace(toStuck, `events = ["e"]`, `events = ["f"]`, 1)
+				if err := r.reload(other, addr, "20s"); err != nil {
+					t.Fatal(err)
+				}
+				close(stuck.release)
+			}
+			imbtest.Eventually(t, func() bool { return len(stuck.took.All()) == signals }, "the sink gets all")
+			if n := len(r.letters(t)); n > 0 {
+				t.Errorf("%d signals are dead letters", n)
+			}
+		})
+	}
+}
+
+// What a source has in its queue when stop_timeout is over becomes dead letters.
+func TestStopTimeoutMakesDeadLetters(t *testing.T) {
+	const signals = 2000
+	stuck = &stuckSink{release: make(chan struct{})}
+	addr, _ := imbtest.StartHub(t, hub.Options{})
+	r := start(t, toStuck, addr, "100ms")
+	r.want = router.ErrStopTimeout
+	fillQueue(t, r, addr, signals)
+	_ = r.stop() // see want
+	letters := r.letters(t)
+	if n := len(stuck.took.All()); n != 0 || len(letters) != signals {
+		t.Errorf("of %d signals the sink took %d, and %d are dead letters", signals, n, len(letters))
+	}
+	causes := map[string]int{}
+	for _, cause := range letters {
+		causes[cause]++
+	}
+	if n := causes["all: the router stopped before its route took it"]; n < signals/2 {
+		t.Errorf("letters by their cause: %v", causes)
 	}
 }

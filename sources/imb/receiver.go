@@ -1,0 +1,206 @@
+package imb
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+
+	"imbrouter/imb"
+	"imbrouter/imb/wire"
+	"imbrouter/router"
+)
+
+// Why a signal is dropped.
+var (
+	errOverflow = errors.New("the route was too slow: the source's queue was full for longer than its block_timeout")
+	errStopped  = errors.New("the router stopped before its route took it")
+)
+
+// receiver hands what one Run receives to its routes. The client's dispatcher
+// calls signal and stream, one at a time. drop is called by the read loop as
+// well, beside them.
+type receiver struct {
+	source   *source
+	ctx      context.Context // of Run
+	next     router.Sink
+	commits  *commits
+	activity activity
+
+	open       atomic.Int64 // streams and signals
+	finishing  atomic.Bool  // nothing new is taken any more
+	finished   chan struct{}
+	finishOnce sync.Once // closes finished, when nothing is open any more
+}
+
+func (s *source) newReceiver(ctx context.Context, next router.Sink) *receiver {
+	return &receiver{
+		source: s, ctx: ctx, next: next, commits: newCommits(s.config.Parallel), finished: make(chan struct{}),
+	}
+}
+
+// begin notes a signal or stream, unless nothing new is taken any more.
+func (r *receiver) begin() bool {
+	r.open.Add(1)
+	if r.finishing.Load() {
+		r.end()
+		return false
+	}
+	r.activity.note()
+	return true
+}
+
+// end is called once for each that began.
+func (r *receiver) end() {
+	if r.open.Add(-1) == 0 && r.finishing.Load() {
+		r.finishOnce.Do(func() { close(r.finished) })
+	}
+}
+
+// takeNoMore makes finished close when what is open has ended.
+func (r *receiver) takeNoMore() {
+	r.open.Add(1)
+	r.finishing.Store(true)
+	r.end()
+}
+
+// wait takes nothing new, and waits until what is open has ended.
+func (r *receiver) wait() {
+	r.takeNoMore()
+	<-r.finished
+}
+
+// settle takes what the hub has sent by now, or without a connection what has
+// come, and then nothing new, and waits until the open streams have ended. It
+// returns false when inFlight ends before or nothing goes on any more.
+func (r *receiver) settle() bool {
+	ctx, cancel := context.WithCancel(r.source.inFlight)
+	drained := make(chan struct{})
+	go func() {
+		_ = r.source.client.Drain(ctx) // what has come is handled also when the hub is away
+		close(drained)
+	}()
+	settled := r.activity.await(r.source.inFlight, drained)
+	cancel()
+	<-drained
+	if !settled {
+		return false
+	}
+	r.takeNoMore()
+	return r.activity.await(r.source.inFlight, r.finished)
+}
+
+func (r *receiver) relayed(name string, kind wire.Kind, flags wire.Flags, tick int32, data []byte) bool {
+	return r.source.echoes != nil && r.source.echoes.Relayed(name, kind, flags, tick, data)
+}
+
+func (r *receiver) signal(m imb.Message) {
+	if r.relayed(m.Name, m.Kind, m.Flags, m.Tick, m.Data) || !r.begin() {
+		return
+	}
+	defer r.end()
+	r.activity.begin()
+	defer r.activity.end()
+	// An error other than ErrNotTaken is possible only when the router stops:
+	// routes keep the signals that they cannot deliver.
+	_ = r.next.Signal(r.ctx, r.received(m))
+}
+
+func (r *receiver) received(m imb.Message) router.Signal {
+	federation, event := router.SplitName(r.source.connection.Options.Federation, m.Name)
+	return router.Signal{
+		ID: router.NextID(), Federation: federation, Event: event, Relayed: true,
+		Kind: m.Kind, Flags: m.Flags, Tick: m.Tick, Data: m.Data,
+	}
+}
+
+// drop is called for each signal that the client could not keep: because its
+// queue was full, or because what was in flight had to end.
+func (r *receiver) drop(m imb.Message) {
+	if r.relayed(m.Name, m.Kind, m.Flags, m.Tick, m.Data) || !r.begin() {
+		return
+	}
+	defer r.end()
+	cause := errOverflow
+	if r.source.inFlight.Err() != nil {
+		cause = errStopped
+	}
+	if d, ok := r.next.(router.Dropper); ok {
+		d.Drop(r.received(m), cause)
+	}
+}
+
+func (r *receiver) stream(in imb.IncomingStream) imb.StreamReceiver {
+	if r.relayed(in.Name, wire.StreamHeader, in.Flags, in.Tick, wire.AppendInt32(nil, in.StreamID)) || !r.begin() {
+		return nil
+	}
+	federation, event := router.SplitName(r.source.connection.Options.Federation, in.Name)
+	// A stream of a name that is still on its way to its place waits for that,
+	// so that those of one name arrive in order.
+	key := in.Name + "\x00" + in.StreamName
+	r.commits.await(key)
+	r.activity.begin()
+	w, err := r.next.Stream(r.ctx, router.StreamInfo{
+		ID: router.NextID(), Federation: federation, Event: event, Relayed: true,
+		Name: in.StreamName, Flags: in.Flags, Tick: in.Tick, Size: -1,
+	})
+	r.activity.end()
+	if err != nil {
+		if !errors.Is(err, router.ErrNotTaken) {
+			r.lost(in, err)
+		}
+		r.end()
+		return nil
+	}
+	return &stream{receiver: r, in: in, key: key, w: w}
+}
+
+func (r *receiver) lost(in imb.IncomingStream, err error) {
+	r.source.losses.Failure(in.Name+"\x00"+in.StreamName, err, "event", in.Name, "stream", in.StreamName)
+}
+
+// stream is one incoming stream that a route has taken.
+type stream struct {
+	receiver *receiver
+	in       imb.IncomingStream
+	key      string
+	w        router.StreamWriter
+}
+
+func (s *stream) Write(p []byte) (int, error) {
+	s.receiver.activity.begin()
+	defer s.receiver.activity.end()
+	return s.w.Write(p)
+}
+
+// End implements imb.StreamReceiver. Making a whole stream durable takes a
+// while, in which the next ones come in already.
+func (s *stream) End(err error) {
+	r := s.receiver
+	r.activity.begin()
+	defer r.activity.end()
+	if err != nil {
+		s.w.Abort(err)
+		r.lost(s.in, err)
+		r.end()
+		return
+	}
+	if e, ok := s.w.(router.Ender); ok {
+		if err := e.End(r.ctx); err != nil {
+			s.w.Abort(err)
+			r.lost(s.in, err)
+			r.end()
+			return
+		}
+	}
+	r.commits.begin(s.key, func() {
+		defer r.end()
+		r.activity.begin()
+		defer r.activity.end()
+		if err := s.w.Commit(r.ctx); err != nil {
+			r.lost(s.in, err)
+			return
+		}
+		r.source.losses.Success()
+	})
+}
