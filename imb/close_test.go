@@ -143,6 +143,59 @@ func TestCloseAndTheReceiveQueue(t *testing.T) {
 	}
 }
 
+// OnDrop is told of what has no room when the connection is closed, or lost.
+func TestWhatHasNoRoomIsDropped(t *testing.T) {
+	for _, end := range []string{"close", "loss"} {
+		t.Run(end, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				release := make(chan struct{})
+				var handled, dropped imbtest.Collector[string]
+				add := func(to *imbtest.Collector[string], m imb.Message) {
+					s, _ := wire.ParseText(m.Data)
+					to.Add(s)
+				}
+				var e *imb.Event
+				c, _, p := connectScripted(t, imb.Options{
+					ReceiveQueue: 1000, OnDrop: func(m imb.Message) { add(&dropped, m) },
+				}, func(c *imb.Client) {
+					e = c.Event("e")
+					e.HandleAll(func(m imb.Message) {
+						<-release
+						add(&handled, m)
+					})
+					must(t, e.Subscribe())
+				})
+				var sent []string
+				var frames [][]byte
+				for i := range 20 { // more than has room, read at once
+					sent = append(sent, fmt.Sprint(i))
+					frames = append(frames, p.event(e.Name(), wire.NormalEvent, text(sent[i])))
+				}
+				p.Send(frames...)
+				synctest.Wait()
+				closed := make(chan error, 1)
+				if end == "close" {
+					go func() { closed <- c.Close(t.Context()) }()
+				} else {
+					p.Close() // which the next write tells
+					must(t, c.Event("x").Publish())
+					closed <- nil
+				}
+				synctest.Wait()
+				close(release)
+				must(t, <-closed)
+				synctest.Wait()
+				if len(dropped.All()) == 0 {
+					t.Error("all has room; the test shows nothing")
+				}
+				if diff := cmp.Diff(sent, append(handled.All(), dropped.All()...)); diff != "" {
+					t.Errorf("handled and dropped (-want +got):\n%s", diff)
+				}
+			})
+		})
+	}
+}
+
 // A stream of which a part came too late for a full queue is not whole, though
 // there is room again for what follows.
 func TestStreamThatIsCutByCloseIsNotWhole(t *testing.T) {

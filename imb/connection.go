@@ -38,7 +38,7 @@ type connection struct {
 	reader    *wire.Reader
 	broken    uint64        // faults that the reader had counted at the last look
 	arrived   time.Duration // when what is parsed now arrived, on the inbox's clock
-	deaf      bool          // nothing more is delivered
+	deaf      bool          // nothing more is delivered: all is dropped
 	hubEvents map[int32]*hubEvent
 }
 
@@ -248,19 +248,27 @@ func (n *connection) setVariable(v wire.Variable, payload []byte) {
 
 // deliver hands something to the dispatcher. While the inbox is full it waits,
 // so that the hub feels it, but not for ever. When the connection or the client
-// ends meanwhile, this is lost, and so must be what follows it.
+// ends meanwhile, this is dropped, and so is what follows it; the streams in it
+// end with the connection.
 func (n *connection) deliver(d delivery, data []byte) {
 	c := n.client
-	if n.deaf || c.inbox.put(d, data) {
+	switch {
+	case n.deaf:
+		c.dropSignal(d, data)
+		return
+	case c.inbox.put(d, data):
 		return
 	}
 	n.heldUp.Store(true)
 	ok := c.inbox.putWait(d, data, c.opt.BlockTimeout, n.ctx.Done(), c.closing)
 	n.touch()
 	n.heldUp.Store(false)
-	if n.ctx.Err() != nil || c.isClosing() {
-		n.deaf = !ok
-	} else if !ok {
+	switch {
+	case ok:
+	case n.ctx.Err() != nil || c.isClosing():
+		n.deaf = true
+		c.dropSignal(d, data)
+	default:
 		c.overflow(d, data)
 	}
 }

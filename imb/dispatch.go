@@ -89,11 +89,9 @@ func (c *Client) drop(lost []delivered) (signals, streams int) {
 	cut := make(map[streamKey]bool)
 	for _, d := range lost {
 		switch {
-		case d.what != eventFrame:
-		case !d.kind.IsStream():
+		case c.dropSignal(d.delivery, d.data):
 			signals++
-			c.opt.OnDrop(d.message(d.data))
-		default:
+		case d.what == eventFrame:
 			chunk, err := wire.ParseStreamChunk(d.data) // a header begins like a body
 			if key := (streamKey{d.hub, chunk.StreamID}); err == nil && !cut[key] {
 				cut[key] = true
@@ -102,6 +100,15 @@ func (c *Client) drop(lost []delivered) (signals, streams int) {
 			}
 		}
 	}
-	c.stats.dropped.Add(uint64(signals))
 	return signals, len(cut)
+}
+
+// dropSignal gives a delivery up if it is a signal, and tells whether it is.
+func (c *Client) dropSignal(d delivery, data []byte) bool {
+	if d.what != eventFrame || d.kind.IsStream() {
+		return false
+	}
+	c.stats.dropped.Add(1)
+	c.opt.OnDrop(d.message(data))
+	return true
 }

@@ -63,8 +63,10 @@ type Options struct {
 	// 10 s after which imb/hub disconnects a slow client. Then all that waits in the queue is dropped: OnDrop is told each signal, and streams
 	// that lost a part end with ErrOverflow.
 	BlockTimeout time.Duration
-	// OnDrop is told each signal that was received but is not handled, because
-	// of BlockTimeout or because Close could not wait. It must not block.
+	// OnDrop is told each signal that was received but is not handled: because
+	// of BlockTimeout, because Close could not wait, or because the connection
+	// was lost, or closed, while it had no place in the queue. It must not block,
+	// and two calls of it may be under way.
 	OnDrop func(Message)
 
 	// PingInterval is after how much silence the client asks the hub for a

@@ -13,7 +13,7 @@ import (
 
 // Why a signal is dropped.
 var (
-	errOverflow = errors.New("the route was too slow: the source's queue was full for longer than its block_timeout")
+	errOverflow = errors.New("the route was too slow: the source's queue was full for longer than its block_timeout, or when its hub was lost")
 	errStopped  = errors.New("the router stopped before its route took it")
 )
 
