@@ -14,7 +14,8 @@ import (
 // as the same values, go on undisturbed; routes of one name with the same parts
 // and filter as well, but one that was stopped takes messages again. It returns
 // when the new ones run, or with the error of a part that could not be opened,
-// which leaves everything as it was.
+// which leaves everything as it was. A message that is tried again does not go to
+// those sinks and routes again that had it, or that took the name of one that had.
 //
 // What a part that is gone has begun is finished: a stream stays on the route
 // on which it began. Its source returns by itself then, and its sinks are
@@ -133,12 +134,13 @@ func (r *Router) connect(plan Plan) {
 			}
 			sinks = append(sinks, branch{"sink", name, sink, observed.sinks[name].counter})
 		}
-		next, ok := r.routes[definition.Name]
+		before, ok := r.routes[definition.Name]
+		next := before
 		if ok && next.guard.isStopped() {
 			r.log.Info("the route takes messages again", "route", definition.Name)
 		}
 		if !ok || !next.guard.serves(definition.LoopGuard) || !same(next.filter, definition.Filter) || !slices.EqualFunc(next.sinks.branches, sinks, branch.is) {
-			next = r.newRoute(definition, sinks, observed.routes[definition.Name].counter)
+			next = r.newRoute(definition, sinks, before, observed.routes[definition.Name].counter)
 		}
 		routes[definition.Name] = next
 		observed.routes[definition.Name] = observedPart{next, next.counter}
@@ -158,16 +160,12 @@ func (r *Router) connect(plan Plan) {
 			r.entries[name] = e
 		}
 		if before := e.table.Load(); before == nil || !slices.EqualFunc(before.next.all.branches, bySource[name], branch.is) {
-			e.table.Store(newTable(bySource[name]))
+			e.table.Store(newTable(bySource[name], before))
 			if before != nil {
 				r.draining = append(r.draining, before.retire())
 			}
 		}
 	}
-}
-
-func (b branch) is(other branch) bool {
-	return b.kind == other.kind && b.name == other.name && same(b.sink, other.sink)
 }
 
 // switchSources starts the sources that are new and stops those that are gone.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -360,5 +361,92 @@ func TestApplyUnderTraffic(t *testing.T) {
 	}
 	if len(sinks[0].signals) == 0 || len(sinks[1].signals) == 0 {
 		t.Error("one sink got nothing")
+	}
+}
+
+// A file that is tried again after a change does not go to the sinks that had it
+// before, whatever of the plan has changed.
+func TestApplyResendsNothing(t *testing.T) {
+	routes := func(to ...[]string) (all []router.Route) {
+		for i, names := range to {
+			all = append(all, router.Route{Name: fmt.Sprint("r", i), From: []string{"in"}, To: names})
+		}
+		return all
+	}
+	together := routes([]string{"good", "bad", "refusing"})
+	apart := routes([]string{"good"}, []string{"bad"}, []string{"refusing"})
+	for _, test := range []struct {
+		name          string
+		before, after []router.Route
+		replaced      []string // sinks that are new values after the change
+		want          string   // what the sinks have in the end
+	}{
+		{"failing sink", together, together, []string{"bad"}, "good: f=x bad: f=x refusing: third: "},
+		{"refusing sink", together, together, []string{"bad", "refusing"}, "good: f=x bad: f=x refusing: f=x third: "},
+		{"every sink", together, together, []string{"good", "bad", "refusing"}, "good: f=x bad: f=x refusing: f=x third: "},
+		{"failing sink of another route", apart, apart, []string{"bad"}, "good: f=x bad: f=x refusing: third: "},
+		{"one route more", apart, append(apart[:3:3], router.Route{Name: "new", From: []string{"in"}, To: []string{"third"}}), nil,
+			"good: f=x bad: refusing: third: f=x"},
+		{"one sink more", together, routes([]string{"third", "bad", "refusing", "good"}), nil, "good: f=x bad: refusing: third: f=x"},
+		{"one sink less", together, routes([]string{"good"}), nil, "good: f=x bad: refusing: third: "},
+		{"one route less", apart, apart[:1], nil, "good: f=x bad: refusing: third: "},
+	} {
+		for _, open := range []bool{false, true} { // whether the first try lasts beyond the change
+			t.Run(fmt.Sprintf("%s, open %v", test.name, open), func(t *testing.T) {
+				change(t, func(t *testing.T, _ *router.Router, apply func(router.Plan), s *story) {
+					in := newPump("in", s.note)
+					names := []string{"good", "bad", "refusing", "third"}
+					has := map[string]string{}
+					sinks := map[string]router.Sink{
+						"good": &recorder{}, "third": &recorder{},
+						"bad":      &recorder{fail: slices.Repeat([]error{errors.New("disk full")}, 9)},
+						"refusing": &recorder{fail: slices.Repeat([]error{router.Permanent(errors.New("no"))}, 9)},
+					}
+					collect := func(name string) { has[name] += sinks[name].(*recorder).got() }
+					info := router.StreamInfo{ID: 7, Event: "e", Name: "f", Replay: func() (io.ReadCloser, error) { return nil, nil }}
+					apply(router.Plan{Sources: map[string]router.Source{"in": in}, Sinks: sinks, Routes: test.before})
+					next := <-in.next
+					w, err := next.Stream(t.Context(), info)
+					if err != nil {
+						t.Fatal(err)
+					}
+					if _, err := io.WriteString(w, "x"); err != nil {
+						t.Fatal(err)
+					}
+					if !open {
+						if err := w.Commit(t.Context()); err == nil {
+							t.Fatal("the first try succeeds")
+						}
+					}
+					changed := maps.Clone(sinks)
+					for _, name := range test.replaced {
+						changed[name] = &recorder{}
+					}
+					apply(router.Plan{Sources: map[string]router.Source{"in": in}, Sinks: changed, Routes: test.after})
+					if open {
+						if err := w.Commit(t.Context()); err == nil {
+							t.Fatal("the first try succeeds")
+						}
+					}
+					for _, name := range test.replaced {
+						collect(name)
+					}
+					sinks = changed
+					for range 2 {
+						if err := sendStream(next, info, "x"); err == nil || errors.Is(err, router.ErrPermanent) {
+							break
+						}
+					}
+					var got []string
+					for _, name := range names {
+						collect(name)
+						got = append(got, strings.TrimSpace(name+": "+has[name]))
+					}
+					if got := strings.Join(got, " "); got != strings.TrimSpace(test.want) {
+						t.Errorf("the sinks have %s\nwant: %s", got, test.want)
+					}
+				})
+			})
+		}
 	}
 }

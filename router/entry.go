@@ -28,8 +28,13 @@ type table struct {
 	once    sync.Once
 }
 
-func newTable(routes []branch) *table {
-	return &table{next: newInterests(routes), drained: make(chan struct{})}
+// newTable returns a table that takes the place of another; nil for none.
+func newTable(routes []branch, before *table) *table {
+	var did *fanout
+	if before != nil {
+		did = before.next.all
+	}
+	return &table{next: newInterests(routes, did), drained: make(chan struct{})}
 }
 
 // enter returns the table of the present plan, which stays in use until leave.

@@ -5,16 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
-	"sync"
 )
-
-// maxPartial is the number of messages of which a fan-out remembers what
-// succeeded in some of its branches only. Beyond it the oldest is forgotten,
-// and a retry of that one goes to all branches again. A file that is given up
-// is among them until then.
-const maxPartial = 1 << 16
 
 // branch is one of the Sinks that a fan-out calls.
 type branch struct {
@@ -22,6 +14,13 @@ type branch struct {
 	sink       Sink
 	counter    *counter // nil for a route, which counts by itself
 }
+
+// is tells whether two branches lead to the same part.
+func (b branch) is(other branch) bool { return b.stands(other) && same(b.sink, other.sink) }
+
+// stands tells whether two branches stand for the same, by kind and name: a part,
+// or what took its place.
+func (b branch) stands(other branch) bool { return b.kind == other.kind && b.name == other.name }
 
 func (b *branch) signal(ctx context.Context, s *Signal) error {
 	if b.counter == nil {
@@ -88,20 +87,16 @@ func Away(err error) string {
 // failed, and might not fail again, are called.
 type fanout struct {
 	branches []branch
-
-	mu      sync.Mutex
-	partial map[uint64]outcome
-	order   []uint64 // keys of partial, oldest first; may name some that are gone
+	memory   *memory
 }
 
-// outcome is what became of one message in each branch: nil for success,
-// errPending before it has been tried, or the error.
-type outcome []error
-
-var errPending = errors.New("not tried yet")
-
-func newFanout(branches []branch) *fanout {
-	return &fanout{branches: branches, partial: map[uint64]outcome{}}
+// newFanout returns a fan-out, which remembers what the one before it did, in
+// whose place it is put; nil for none.
+func newFanout(branches []branch, before *fanout) *fanout {
+	if before == nil {
+		return &fanout{branches, &memory{partial: map[uint64]partial{}}}
+	}
+	return &fanout{branches, before.memory}
 }
 
 func (f *fanout) Signal(ctx context.Context, s Signal) error {
@@ -114,7 +109,7 @@ func (f *fanout) Signal(ctx context.Context, s Signal) error {
 		return b.wrap(err)
 	}
 	var few [8]error // keeps the common case off the heap
-	o := f.recall(s.ID, few[:0])
+	o := f.memory.recall(few[:0], s.ID, f)
 	for i := range f.branches {
 		if o.open(i) {
 			o[i] = f.branches[i].signal(ctx, &s)
@@ -124,7 +119,7 @@ func (f *fanout) Signal(ctx context.Context, s Signal) error {
 }
 
 func (f *fanout) Stream(ctx context.Context, info StreamInfo) (StreamWriter, error) {
-	w := &fanWriter{fanout: f, id: info.ID, again: info.Replay != nil, outcome: f.recall(info.ID, nil)}
+	w := &fanWriter{fanout: f, id: info.ID, again: info.Replay != nil, outcome: f.memory.recall(nil, info.ID, f)}
 	for i := range f.branches {
 		if !w.outcome.open(i) {
 			continue
@@ -146,24 +141,6 @@ func (f *fanout) Stream(ctx context.Context, info StreamInfo) (StreamWriter, err
 	return w, nil
 }
 
-// recall appends to dst what is known of a message.
-func (f *fanout) recall(id uint64, dst outcome) outcome {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if o, ok := f.partial[id]; ok {
-		return append(dst, o...)
-	}
-	for range f.branches {
-		dst = append(dst, errPending)
-	}
-	return dst
-}
-
-// open tells whether branch i is still to be called.
-func (o outcome) open(i int) bool {
-	return o[i] != nil && !errors.Is(o[i], ErrPermanent) && !errors.Is(o[i], ErrNotTaken)
-}
-
 // settle returns the error that an outcome amounts to, and remembers it for a
 // retry if there may be one.
 func (f *fanout) settle(id uint64, o outcome, again bool) error {
@@ -179,13 +156,11 @@ func (f *fanout) settle(id uint64, o outcome, again bool) error {
 			retry = retry || o.open(i)
 		}
 	}
-	f.mu.Lock()
 	if again && retry && taken+len(failed) > 1 {
-		f.rememberLocked(id, o)
+		f.memory.remember(id, f, o)
 	} else {
-		delete(f.partial, id)
+		f.memory.forget(id)
 	}
-	f.mu.Unlock()
 	switch {
 	case len(failed) == 1:
 		return failed[0]
@@ -195,24 +170,6 @@ func (f *fanout) settle(id uint64, o outcome, again bool) error {
 		return ErrNotTaken
 	}
 	return nil
-}
-
-func (f *fanout) rememberLocked(id uint64, o outcome) {
-	if _, ok := f.partial[id]; !ok {
-		f.order = append(f.order, id)
-	}
-	f.partial[id] = slices.Clone(o)
-	for len(f.partial) > maxPartial || len(f.order) > 2*maxPartial {
-		delete(f.partial, f.order[0])
-		f.order = f.order[1:]
-	}
-}
-
-// forget drops what is known of a message that will not come again.
-func (f *fanout) forget(id uint64) {
-	f.mu.Lock()
-	delete(f.partial, id)
-	f.mu.Unlock()
 }
 
 // fanWriter writes one body to every branch that took the stream. A branch

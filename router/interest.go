@@ -40,8 +40,8 @@ type interest struct {
 	routes *fanout
 }
 
-func newInterests(routes []branch) *interests {
-	return &interests{all: newFanout(routes), byName: map[eventName]*interest{}}
+func newInterests(routes []branch, before *fanout) *interests {
+	return &interests{all: newFanout(routes, before), byName: map[eventName]*interest{}}
 }
 
 // Signal calls the routes that may take s.
@@ -79,7 +79,7 @@ func (i *interests) find(name eventName) *fanout {
 			routes = append(routes, b)
 		}
 	}
-	return newFanout(routes)
+	return newFanout(routes, nil)
 }
 
 func (r *route) mayTake(name eventName) bool {

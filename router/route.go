@@ -34,14 +34,19 @@ type route struct {
 	counter  *counter
 }
 
-func (r *Router) newRoute(definition Route, sinks []branch, c *counter) *route {
+// newRoute makes a route that takes the place of another of its name; nil for none.
+func (r *Router) newRoute(definition Route, sinks []branch, before *route, c *counter) *route {
+	var did *fanout
+	if before != nil {
+		did = before.sinks
+	}
 	log := r.log.With("route", definition.Name)
 	lost := "signal lost"
 	if r.options.DeadLetters != nil {
 		lost = "signal failed; it is kept as a dead letter"
 	}
 	return &route{
-		name: definition.Name, filter: definition.Filter, sinks: newFanout(sinks),
+		name: definition.Name, filter: definition.Filter, sinks: newFanout(sinks, did),
 		guard: newLoopGuard(definition.LoopGuard, log), ledger: r.ledger, letters: r.options.DeadLetters, counter: c,
 		failures: NewFailureLog(log, lost, "signals get through again"),
 		unkept:   NewFailureLog(log, "a dead letter cannot be kept; the signal is lost", "dead letters are kept again"),
@@ -98,7 +103,7 @@ func (r *route) carry(ctx context.Context, s *Signal) error {
 		}
 	}
 	if err != nil {
-		r.sinks.forget(s.ID)
+		r.sinks.memory.forget(s.ID)
 	}
 	return err
 }
@@ -118,7 +123,7 @@ func (r *Router) Again(ctx context.Context, name string, s Signal, sinks []strin
 	if len(sinks) > 0 {
 		some.sinks = newFanout(slices.DeleteFunc(slices.Clone(route.sinks.branches), func(b branch) bool {
 			return !slices.Contains(sinks, b.name)
-		}))
+		}), nil)
 	}
 	began := route.counter.beginSignal(len(s.Data))
 	err := some.carry(ctx, &s)

@@ -45,8 +45,8 @@ func (r *Router) Probe() {
 }
 
 func (f *fanout) pass() {
-	f.mu.Lock()
-	defer f.mu.Unlock()
+	f.memory.mu.Lock()
+	defer f.memory.mu.Unlock()
 }
 
 // watch makes the parts of a plan those that Stuck looks at. Of those from
