@@ -162,7 +162,7 @@ func (r *route) lost(s Signal, err error) {
 		return
 	}
 	err = r.letters.Add(deadletter.Letter{
-		Route: r.name, Sinks: failedSinks(err), Error: err.Error(),
+		Route: r.name, Sinks: FailedSinks(err), Error: err.Error(),
 		Source: s.Source, Federation: s.Federation, Event: s.Event, Redirected: s.Redirected, Relayed: s.Relayed,
 		Kind: s.Kind, Flags: s.Flags, Tick: s.Tick, Data: s.Data,
 	})
@@ -173,13 +173,13 @@ func (r *route) lost(s Signal, err error) {
 	}
 }
 
-// failedSinks returns the sinks that failed with an error of a route's fan-out;
-// none for another error.
-func failedSinks(err error) (names []string) {
+// FailedSinks returns the sinks that failed with an error of Again; none for an
+// error with which the signal did not come to them.
+func FailedSinks(err error) (names []string) {
 	switch e := err.(type) {
 	case branchErrors:
 		for _, err := range e {
-			names = append(names, failedSinks(err)...)
+			names = append(names, FailedSinks(err)...)
 		}
 	case *partError:
 		names = append(names, e.name)

@@ -140,8 +140,9 @@ func deadReplayCommand() *cobra.Command {
 		Use:   "replay FILE ID...",
 		Short: "Send dead letters along their route again, and remove those that got through",
 		Long: `Send dead letters along their route again: through its expressions as they are
-now, to the sinks that have not got them. Those that got through are removed. The
-exit code is 1 when some did not.`,
+now, to the sinks that have not got them. Those that got through are removed; one
+that got through to some sinks is kept for the others. The exit code is 1 when some
+did not get through.`,
 		Example: "  imbrouter dead replay examples/quickstart.toml --all --route alarms",
 		Args:    withUsage(cobra.MinimumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -163,10 +164,15 @@ exit code is 1 when some did not.`,
 			}
 			replayed := 0
 			for _, route := range slices.Sorted(maps.Keys(byRoute)) {
-				failed, err := routerdaemon.Replay(cmd.Context(), cfg, route, byRoute[route], log)
-				n, removeErr := removeReplayed(cmd, letterDir(cfg), byRoute[route], failed)
+				outcomes, err := routerdaemon.Replay(cmd.Context(), cfg, route, byRoute[route], log)
+				for i, o := range outcomes {
+					if o.Err != nil {
+						fmt.Fprintf(cmd.ErrOrStderr(), "%s: %v\n", byRoute[route][i].ID, o.Err)
+					}
+				}
+				n, settleErr := routerdaemon.Settle(letterDir(cfg), byRoute[route], outcomes)
 				replayed += n
-				if err := errors.Join(err, removeErr); err != nil {
+				if err := errors.Join(err, settleErr); err != nil {
 					fmt.Fprintf(cmd.ErrOrStderr(), "route %q: %v\n", route, err)
 				}
 			}
@@ -180,20 +186,6 @@ exit code is 1 when some did not.`,
 	choice.register(cmd)
 	logs.register(cmd)
 	return cmd
-}
-
-// removeReplayed removes those letters that got through, tells why the others
-// did not, and returns how many are removed.
-func removeReplayed(cmd *cobra.Command, dir string, letters []deadletter.Letter, failed []error) (int, error) {
-	var through []deadletter.Letter
-	for i, err := range failed {
-		if err == nil {
-			through = append(through, letters[i])
-		} else {
-			fmt.Fprintf(cmd.ErrOrStderr(), "%s: %v\n", letters[i].ID, err)
-		}
-	}
-	return deadletter.Remove(dir, letterIDs(through)...)
 }
 
 // letterDir returns where the dead letters of a configuration are.

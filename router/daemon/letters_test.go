@@ -9,8 +9,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"imbrouter/imb/hub"
 	"imbrouter/imb/imbtest"
+	"imbrouter/imb/wire"
 	"imbrouter/router"
 	"imbrouter/router/config"
 	"imbrouter/router/deadletter"
@@ -139,7 +142,7 @@ when = '%s'
 	if !failing() {
 		t.Error("a signal that is left out mends the route")
 	}
-	if err := r.daemon.Again(t.Context(), letters())[0]; err == nil || len(letters()) != 1 {
+	if err := r.daemon.Again(t.Context(), letters())[0].Err; err == nil || len(letters()) != 1 {
 		t.Errorf("again with the same expression: %v, with %d letters", err, len(letters()))
 	}
 	cfg, err := config.Parse(filepath.Join(r.dir, "test.toml"), fmt.Appendf(nil, text, addr, "true"), kinds)
@@ -149,7 +152,7 @@ when = '%s'
 	if _, err := r.daemon.Reload(t.Context(), cfg); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.daemon.Again(t.Context(), letters())[0]; err != nil {
+	if err := r.daemon.Again(t.Context(), letters())[0].Err; err != nil {
 		t.Errorf("again: %v", err)
 	}
 	if failing() {
@@ -160,7 +163,7 @@ when = '%s'
 	}, "it gets to the hub; there are %v", l.signals.All())
 	gone := letters()[0]
 	gone.Route = "gone"
-	if err := r.daemon.Again(t.Context(), []deadletter.Letter{gone})[0]; err == nil {
+	if err := r.daemon.Again(t.Context(), []deadletter.Letter{gone})[0].Err; err == nil {
 		t.Error("a route that is gone takes a letter")
 	}
 }
@@ -257,4 +260,33 @@ func TestStopTimeoutMakesDeadLetters(t *testing.T) {
 	if n := causes["all: the router stopped before its route took it"]; n < signals/2 {
 		t.Errorf("letters by their cause: %v", causes)
 	}
+}
+
+// What is left of a letter that gets through to one sink is for the other alone.
+func TestAgainTellsWhichSinksFailed(t *testing.T) {
+	addr, _ := imbtest.StartHub(t, hub.Options{})
+	r := start(t, `
+[connections.hub]
+address = "%s"
+[sources.in]
+type = "imb"
+events = ["in"]
+ignore_relayed = true
+[sinks.good]
+type = "imb"
+event = "out"
+[sinks.bad]
+type = "imb"
+[routes.all]
+from = ["in"]
+to = ["good", "bad"]
+set.event = '"x" + event + "*"'
+`, addr)
+	l := listen(t, addr)
+	letters := []deadletter.Letter{{ID: "1", Route: "all", Event: "in", Kind: wire.NormalEvent}}
+	replayed := r.daemon.Again(t.Context(), letters)[0]
+	if diff := cmp.Diff([]string{"bad"}, replayed.Sinks); replayed.Err == nil || diff != "" {
+		t.Errorf("%v; sinks that failed (-want +got):\n%s", replayed.Err, diff)
+	}
+	imbtest.Eventually(t, func() bool { return len(l.signals.All()) == 1 }, "the other sink has it")
 }

@@ -23,67 +23,116 @@ type flusher interface {
 	Flush(ctx context.Context) error
 }
 
+// Replayed is what became of a dead letter that was sent again.
+type Replayed struct {
+	Err error // why it did not get through, or not everywhere; nil when it did
+	// Sinks are those that failed: the letter is for these alone from now on. None
+	// when it did not come to them.
+	Sinks []string
+}
+
+// Settle removes the letters that got through from their folder, and keeps of the
+// others what is left to do. It returns how many it removed.
+func Settle(dir string, letters []deadletter.Letter, replayed []Replayed) (removed int, err error) {
+	var through []string
+	var partly []deadletter.Letter
+	for i, r := range replayed {
+		l := letters[i]
+		if r.Err == nil {
+			through = append(through, l.ID)
+		} else if len(r.Sinks) > 0 {
+			l.Sinks, l.Error = r.Sinks, r.Err.Error()
+			partly = append(partly, l)
+		}
+	}
+	removed, err = deadletter.Remove(dir, through...)
+	return removed, errors.Join(err, deadletter.Update(dir, partly...))
+}
+
 // Again sends dead letters once more, each along its route and to the sinks that
-// have not got it, and returns for each why it did not get through, or nil. It
-// is Replay for the process that runs the routes, while Run runs.
-func (d *Daemon) Again(ctx context.Context, letters []deadletter.Letter) []error {
+// have not got it, and returns what became of each. It is Replay for the process
+// that runs the routes, while Run runs.
+func (d *Daemon) Again(ctx context.Context, letters []deadletter.Letter) []Replayed {
 	d.mu.Lock()
 	plan := d.plan
 	d.mu.Unlock()
-	failed := make([]error, len(letters))
-	took := map[string][]int{} // letters by sink
+	tries := make([]*try, len(letters))
 	for i, l := range letters {
-		if failed[i] = d.router.Again(ctx, l.Route, signal(l), l.Sinks); failed[i] != nil {
-			continue
+		err := d.router.Again(ctx, l.Route, signal(l), l.Sinks)
+		t := &try{failed: router.FailedSinks(err)}
+		tries[i] = t
+		if err != nil {
+			t.failures = append(t.failures, err)
+			if len(t.failed) == 0 { // it came to none
+				continue
+			}
 		}
 		for _, route := range plan.Routes {
 			for _, name := range route.To {
-				if route.Name == l.Route && isFor(l, name) {
-					took[name] = append(took[name], i)
+				if route.Name == l.Route && isFor(l, name) && !slices.Contains(t.failed, name) {
+					t.took = append(t.took, name)
 				}
 			}
 		}
 	}
-	for name, some := range took {
-		confirm(ctx, &replaySink{name: name, sink: plan.Sinks[name], took: some}, failed)
+	for name, sink := range plan.Sinks {
+		confirm(ctx, replaySink{name, sink}, tries)
 	}
-	return failed
+	return results(tries)
 }
 
 // Replay sends dead letters of one route through its filter and to its sinks
-// once more, and returns for each why it did not get through, or nil. A letter
-// goes to the sinks that have not got it. The error is for all of them.
+// once more, and returns what became of each. A letter goes to the sinks that
+// have not got it. The error is for all of them.
 //
 // It works beside a Daemon that runs in another process, to whose hub it
 // connects like everybody else.
-func Replay(ctx context.Context, cfg *config.Config, route string, letters []deadletter.Letter, log *slog.Logger) ([]error, error) {
+func Replay(ctx context.Context, cfg *config.Config, route string, letters []deadletter.Letter, log *slog.Logger) ([]Replayed, error) {
 	i := slices.IndexFunc(cfg.Routes, func(r router.Route) bool { return r.Name == route })
 	if i < 0 {
 		return nil, fmt.Errorf("there is no route %q in %s any more", route, cfg.Path)
 	}
-	r := &replay{route: cfg.Routes[i], failed: make([]error, len(letters))}
+	r := &replay{route: cfg.Routes[i]}
 	if err := r.open(ctx, cfg, letters, log); err != nil {
 		r.finish(ctx)
 		return nil, err
 	}
-	for i, l := range letters {
-		r.failed[i] = r.send(ctx, l, i)
+	for _, l := range letters {
+		r.tries = append(r.tries, r.send(ctx, l))
 	}
 	r.finish(ctx)
-	return r.failed, nil
+	return results(r.tries), nil
 }
 
 type replay struct {
-	route  router.Route
-	sinks  []*replaySink
-	failed []error // by letter
+	route router.Route
+	sinks []replaySink
+	tries []*try // by letter
 }
 
 // replaySink is a sink that is open.
 type replaySink struct {
 	name string
 	sink router.Sink
-	took []int // letters
+}
+
+// try is what has become of a letter by now.
+type try struct {
+	took, failed []string // sinks; in neither are those that do not want it
+	failures     []error
+}
+
+func (t *try) fail(sink string, err error) {
+	t.failed = append(t.failed, sink)
+	t.failures = append(t.failures, fmt.Errorf("sink %q: %w", sink, err))
+}
+
+func results(tries []*try) []Replayed {
+	replayed := make([]Replayed, len(tries))
+	for i, t := range tries {
+		replayed[i] = Replayed{errors.Join(t.failures...), t.failed}
+	}
+	return replayed
 }
 
 // open opens the sinks that are to get letters. Those that write to a folder
@@ -103,7 +152,7 @@ func (r *replay) open(ctx context.Context, cfg *config.Config, letters []deadlet
 		if err != nil {
 			return fmt.Errorf("sink %q: %w", name, err)
 		}
-		r.sinks = append(r.sinks, &replaySink{name: name, sink: sink})
+		r.sinks = append(r.sinks, replaySink{name, sink})
 	}
 	return nil
 }
@@ -153,37 +202,35 @@ func outsideConnections(cfg *config.Config) map[string]router.Connection {
 	return all
 }
 
-// send sends letter i.
-func (r *replay) send(ctx context.Context, l deadletter.Letter, i int) error {
-	s := signal(l)
+// send sends a letter.
+func (r *replay) send(ctx context.Context, l deadletter.Letter) *try {
+	s, t := signal(l), new(try)
 	if r.route.Filter != nil {
 		out, pass, err := r.route.Filter.Signal(s)
-		if err != nil {
-			return err
+		if err == nil && !pass {
+			err = fmt.Errorf("%w: its `when` is false", router.ErrNotTaken)
 		}
-		if !pass {
-			return fmt.Errorf("%w: its `when` is false", router.ErrNotTaken)
+		if err != nil {
+			t.failures = append(t.failures, err)
+			return t
 		}
 		s = out
 	}
-	var failures []error
-	taken := false
 	for _, sink := range r.sinks {
 		if !isFor(l, sink.name) {
 			continue
 		}
 		switch err := sink.sink.Signal(ctx, s); {
 		case err == nil:
-			taken = true
-			sink.took = append(sink.took, i)
+			t.took = append(t.took, sink.name)
 		case !errors.Is(err, router.ErrNotTaken):
-			failures = append(failures, fmt.Errorf("sink %q: %w", sink.name, err))
+			t.fail(sink.name, err)
 		}
 	}
-	if !taken && len(failures) == 0 {
-		return fmt.Errorf("%w: none of its sinks does", router.ErrNotTaken)
+	if len(t.took)+len(t.failed) == 0 {
+		t.failures = append(t.failures, fmt.Errorf("%w: none of its sinks does", router.ErrNotTaken))
 	}
-	return errors.Join(failures...)
+	return t
 }
 
 // signal returns the message in a letter, as a new one.
@@ -197,27 +244,32 @@ func signal(l deadletter.Letter) router.Signal {
 // finish waits until what the sinks took is where it belongs, and closes them.
 func (r *replay) finish(ctx context.Context) {
 	for _, sink := range r.sinks {
-		confirm(ctx, sink, r.failed)
+		confirm(ctx, sink, r.tries)
 		if opener, ok := sink.sink.(router.Opener); ok {
 			if err := opener.Close(); err != nil {
-				sink.unconfirmed(err, r.failed)
+				sink.unconfirmed(err, r.tries)
 			}
 		}
 	}
 }
 
 // confirm waits until what a sink took is where it belongs.
-func confirm(ctx context.Context, sink *replaySink, failed []error) {
-	if f, ok := sink.sink.(flusher); ok {
-		if err := f.Flush(ctx); err != nil {
-			sink.unconfirmed(err, failed)
-		}
+func confirm(ctx context.Context, sink replaySink, tries []*try) {
+	f, ok := sink.sink.(flusher)
+	if !ok || !slices.ContainsFunc(tries, func(t *try) bool { return slices.Contains(t.took, sink.name) }) {
+		return
+	}
+	if err := f.Flush(ctx); err != nil {
+		sink.unconfirmed(err, tries)
 	}
 }
 
 // unconfirmed notes that what a sink took may not be where it belongs.
-func (s *replaySink) unconfirmed(err error, failed []error) {
-	for _, i := range s.took {
-		failed[i] = errors.Join(failed[i], fmt.Errorf("sink %q: perhaps sent, but not confirmed: %w", s.name, err))
+func (s replaySink) unconfirmed(err error, tries []*try) {
+	for _, t := range tries {
+		if i := slices.Index(t.took, s.name); i >= 0 {
+			t.took = slices.Delete(t.took, i, i+1)
+			t.fail(s.name, fmt.Errorf("perhaps sent, but not confirmed: %w", err))
+		}
 	}
 }

@@ -218,6 +218,44 @@ func TestListGetRemove(t *testing.T) {
 }
 
 // What is added while others are removed is not lost.
+func TestUpdate(t *testing.T) {
+	dir := dirIn(t)
+	if err := deadletter.Update(dir, deadletter.Letter{ID: "x"}); err != nil {
+		t.Errorf("no folder: %v", err)
+	}
+	s := open(t, dir, deadletter.Options{})
+	for _, id := range []string{"1", "2", "3", "4"} {
+		if err := s.Add(deadletter.Letter{ID: id, Route: "r", Sinks: []string{"a", "b"}, Event: "e"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	letter := func(id string) deadletter.Letter {
+		l, err := deadletter.Get(dir, id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return l
+	}
+	second, gone := letter("2"), letter("3")
+	second.Sinks, second.Error = []string{"b"}, "only b"
+	if n, err := deadletter.Remove(dir, gone.ID); n != 1 || err != nil {
+		t.Fatalf("removed %d: %v", n, err)
+	}
+	if err := deadletter.Update(dir, second, gone); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for l, err := range deadletter.List(dir, "r") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, fmt.Sprint(l.ID, l.Sinks, l.Error))
+	}
+	if diff := cmp.Diff([]string{"1[a b]", "2[b]only b", "4[a b]"}, got); diff != "" {
+		t.Errorf("letters (-want +got):\n%s", diff)
+	}
+}
+
 func TestAddAndRemoveAtOnce(t *testing.T) {
 	dir := dirIn(t)
 	s := open(t, dir, deadletter.Options{})

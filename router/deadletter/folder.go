@@ -1,6 +1,7 @@
 package deadletter
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -80,26 +81,30 @@ func (d folder) lockedWithin(wait time.Duration, do func() error) error {
 	return errors.Join(do(), lock.Close())
 }
 
-// rewrite removes lines from a file for which drop says so, given the offset of
-// their beginning, and those that cannot be read. It returns their number. A file that
-// is left with none is removed. The lock is held.
-func rewrite(path string, drop func(text []byte, from int64) bool) (dropped int, err error) {
+// edit says what becomes of a line that begins at an offset: whether it is kept,
+// and if instead is not nil, as that.
+type edit func(text []byte, from int64) (instead []byte, keep bool)
+
+// rewrite edits the lines of a file, and removes those that cannot be read. It
+// returns how many are gone or others. A file that is left with none is removed.
+// The lock is held.
+func rewrite(path string, e edit) (changed int, err error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return 0, err
 	}
 	defer f.Close()
-	kept, dropped, err := choose(f, drop)
+	kept, changed, err := choose(f, e)
 	switch {
-	case err != nil || dropped == 0:
+	case err != nil || changed == 0:
 		return 0, err
 	case len(kept) == 0:
 		err = errors.Join(f.Close(), os.Remove(path)) // Windows removes no open file
-		return dropped, errors.Join(err, jsonl.SyncDir(filepath.Dir(path)))
+		return changed, errors.Join(err, jsonl.SyncDir(filepath.Dir(path)))
 	}
-	return dropped, jsonl.Replace(path, filePerm, func(w io.Writer) error {
+	return changed, jsonl.Replace(path, filePerm, func(w io.Writer) error {
 		for _, k := range kept {
-			if _, err := io.Copy(w, io.NewSectionReader(f, k.from, k.to-k.from)); err != nil {
+			if _, err := io.Copy(w, k.reader(f)); err != nil {
 				return err
 			}
 		}
@@ -107,29 +112,44 @@ func rewrite(path string, drop func(text []byte, from int64) bool) (dropped int,
 	})
 }
 
-// section is a part of a file.
-type section struct{ from, to int64 }
+// section is a part of a file, or what is to stand in its place.
+type section struct {
+	from, to int64
+	instead  []byte
+}
 
-// choose returns what is left of a file without the lines to drop.
-func choose(f *os.File, drop func(text []byte, from int64) bool) (kept []section, dropped int, err error) {
+func (s section) reader(f *os.File) io.Reader {
+	if s.instead != nil {
+		return bytes.NewReader(s.instead)
+	}
+	return io.NewSectionReader(f, s.from, s.to-s.from)
+}
+
+// choose returns what is left of a file, and how many lines are gone or others.
+func choose(f *os.File, e edit) (kept []section, changed int, err error) {
 	lines := jsonl.NewReader(f, maxLine)
 	for {
 		from := lines.End()
 		text, err := lines.Next()
-		to := lines.End()
+		next := section{from: from, to: lines.End()}
+		keep := false
 		switch {
 		case err == io.EOF:
-			return kept, dropped, nil
+			return kept, changed, nil
 		case errors.Is(err, jsonl.ErrCut):
-			return kept, dropped + 1, nil
-		case err != nil && !errors.Is(err, jsonl.ErrTooLong):
+			return kept, changed + 1, nil
+		case err == nil:
+			next.instead, keep = e(text, from)
+		case !errors.Is(err, jsonl.ErrTooLong):
 			return nil, 0, err
-		case err != nil || drop(text, from):
-			dropped++
-		case len(kept) > 0 && kept[len(kept)-1].to == from:
-			kept[len(kept)-1].to = to
-		default:
-			kept = append(kept, section{from, to})
+		}
+		if !keep || next.instead != nil {
+			changed++
+		}
+		if last := len(kept) - 1; keep && next.instead == nil && last >= 0 && kept[last].instead == nil && kept[last].to == from {
+			kept[last].to = next.to
+		} else if keep {
+			kept = append(kept, next)
 		}
 	}
 }

@@ -83,36 +83,60 @@ func Get(dir, id string) (Letter, error) {
 
 // Remove removes letters and returns how many of them there were.
 func Remove(dir string, ids ...string) (removed int, err error) {
-	if len(ids) == 0 {
-		return 0, nil
-	}
 	unwanted := map[string]bool{}
 	for _, id := range ids {
 		unwanted[id] = true
 	}
-	d := folder(dir)
-	paths, err := d.files()
-	if err != nil || len(paths) == 0 {
-		return 0, err
-	}
-	err = d.locked(func() error {
-		for _, path := range paths {
-			_, err := rewrite(path, func(text []byte, _ int64) bool {
-				var l Letter
-				found := l.UnmarshalJSON(text) == nil && unwanted[l.ID]
-				if found {
-					removed++
-				}
-				return found
-			})
-			if err != nil && !errors.Is(err, fs.ErrNotExist) {
-				return err
-			}
+	err = folder(dir).edit(len(ids), func(text []byte, _ int64) ([]byte, bool) {
+		var l Letter
+		found := l.UnmarshalJSON(text) == nil && unwanted[l.ID]
+		if found {
+			removed++
 		}
-		return nil
+		return nil, !found
 	})
 	if err != nil {
 		err = fmt.Errorf("remove dead letters: %w", err)
 	}
 	return removed, err
+}
+
+// Update puts letters in the place of those with the same IDs. One that is not
+// there any more stays away.
+func Update(dir string, letters ...Letter) error {
+	lines := map[string][]byte{}
+	for _, l := range letters {
+		text, err := l.line()
+		if err != nil {
+			return fmt.Errorf("update dead letters: %w", err)
+		}
+		lines[l.ID] = text
+	}
+	err := folder(dir).edit(len(letters), func(text []byte, _ int64) ([]byte, bool) {
+		var l Letter
+		if l.UnmarshalJSON(text) != nil {
+			return nil, true
+		}
+		return lines[l.ID], true
+	})
+	if err != nil {
+		return fmt.Errorf("update dead letters: %w", err)
+	}
+	return nil
+}
+
+// edit edits the lines of every file, of which some letters are concerned.
+func (d folder) edit(letters int, e edit) error {
+	paths, err := d.files()
+	if err != nil || letters == 0 || len(paths) == 0 {
+		return err
+	}
+	return d.locked(func() error {
+		for _, path := range paths {
+			if _, err := rewrite(path, e); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
+		}
+		return nil
+	})
 }

@@ -7,8 +7,8 @@
 //	defer s.Close()
 //	err = s.Add(deadletter.Letter{Route: "alarms", Error: err.Error(), Event: "fire", Data: data, …})
 //
-// A command line looks at the letters, and removes some, with List, Get and
-// Remove, also while a Store is open: whoever changes a file, or opens it, holds
+// A command line looks at the letters, and changes or removes some, with List, Get,
+// Update and Remove, also while a Store is open: whoever changes a file, or opens it, holds
 // the folder's lock meanwhile.
 package deadletter
 
@@ -170,7 +170,7 @@ func (s *Store) append(path, route string, text []byte) error {
 	need := int64(len(text)) + 1 // a newline, see below
 	if info, err := os.Stat(path); err == nil && info.Size()+need > s.options.MaxSize {
 		keep := min(s.options.MaxSize/2, max(0, s.options.MaxSize-need))
-		gone, err := rewrite(path, func(_ []byte, from int64) bool { return info.Size()-from > keep })
+		gone, err := rewrite(path, func(_ []byte, from int64) ([]byte, bool) { return nil, info.Size()-from <= keep })
 		if err != nil {
 			return err
 		}
@@ -296,10 +296,10 @@ func (s *Store) expire() error {
 		}
 		for _, path := range paths {
 			old := true // they stand in the order of time
-			gone, err := rewrite(path, func(text []byte, _ int64) bool {
+			gone, err := rewrite(path, func(text []byte, _ int64) ([]byte, bool) {
 				var l Letter
 				old = old && (l.UnmarshalJSON(text) != nil || l.Time.Before(oldest))
-				return old
+				return nil, !old
 			})
 			if err != nil {
 				return err

@@ -196,10 +196,12 @@ func (p *Page) letterAgain(w http.ResponseWriter, r *http.Request) {
 		if err != nil {
 			return "", err
 		}
-		if err := p.options.Daemon.Again(ctx, []deadletter.Letter{l})[0]; err != nil {
-			return "", err
+		letters := []deadletter.Letter{l}
+		replayed := p.options.Daemon.Again(ctx, letters)
+		_, err = daemon.Settle(dir, letters, replayed)
+		if failed := replayed[0].Err; failed != nil {
+			return "", errors.Join(failed, err)
 		}
-		_, err = deadletter.Remove(dir, l.ID)
 		p.log.Info("a dead letter has got through", "route", l.Route, "event", l.FullName(), "id", l.ID)
 		return fmt.Sprintf("The signal on %q has got through.", l.FullName()), err
 	})
