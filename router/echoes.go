@@ -63,6 +63,10 @@ type EchoListener struct {
 
 var echoSeed = maphash.MakeSeed()
 
+// NewEchoes makes one with the RelayEvent of another, for a process that belongs
+// to that one's router; or with one of its own for "".
+func NewEchoes(relayEvent string) *Echoes { return &Echoes{event: relayEvent} }
+
 // RelayEvent returns the full name of the event by which the hub knows what
 // belongs to this router; see the package comment of imb/hub.
 func (e *Echoes) RelayEvent() string {

@@ -106,9 +106,12 @@ func (d *Daemon) openState(cfg *config.Config) (err error) {
 		Log: d.log, MaxSize: int64(settings.DeadLetterMaxSize), MaxAge: time.Duration(settings.DeadLetterMaxAge),
 	})
 	if err != nil {
-		err = errors.Join(err, d.journal.Close())
+		return errors.Join(err, d.journal.Close())
 	}
-	return err
+	if err = d.keepRelayEvent(cfg); err != nil {
+		return errors.Join(err, d.closeState())
+	}
+	return nil
 }
 
 func (d *Daemon) closeState() error { return errors.Join(d.letters.Close(), d.journal.Close()) }
@@ -116,7 +119,7 @@ func (d *Daemon) closeState() error { return errors.Join(d.letters.Close(), d.jo
 // build makes the parts of a configuration that differ from those that are
 // there, and takes the others.
 func (d *Daemon) build(cfg *config.Config, diff config.Difference) (plan router.Plan, err error) {
-	env := router.Env{Connections: d.connections(cfg), Echoes: &d.echoes, Log: d.log}
+	env := router.Env{Connections: connections(cfg, d.inside), Echoes: &d.echoes, Log: d.log}
 	if plan.Sinks, err = buildParts("sink", cfg.Sinks, d.plan.Sinks, diff.Sinks, env); err != nil {
 		return plan, err
 	}
@@ -180,24 +183,27 @@ func (d *Daemon) Reload(ctx context.Context, cfg *config.Config) (config.Differe
 	return diff, nil
 }
 
-func (d *Daemon) connections(cfg *config.Config) map[string]router.Connection {
+// connections are those of a configuration. inside makes one lead to the hub in
+// the daemon.
+func connections(cfg *config.Config, inside func(*imb.Options)) map[string]router.Connection {
 	all := map[string]router.Connection{}
 	for name, c := range cfg.Connections {
-		o := imb.Options{
-			Address: c.Address, Federation: c.Federation, OwnerID: c.OwnerID, OwnerName: c.OwnerName,
-		}
+		o := imb.Options{Address: c.Address, Federation: c.Federation, OwnerID: c.OwnerID, OwnerName: c.OwnerName}
 		if c.Internal {
-			o.Dial, o.Address = d.hub.Dial, ""
+			inside(&o)
 		}
 		all[name] = router.Connection{Name: name, Hub: c.Hub(), Options: o}
 	}
 	return all
 }
 
+// inside makes a connection lead to the hub in the daemon, without a socket.
+func (d *Daemon) inside(o *imb.Options) { o.Dial, o.Address = d.hub.Dial, "" }
+
 // Connect connects to the hub of a connection for somebody who wants to look on.
 // Names of events are full ones there.
 func (d *Daemon) Connect(ctx context.Context, connection string) (*imb.Client, error) {
-	c, ok := d.connections(d.Config())[connection]
+	c, ok := connections(d.Config(), d.inside)[connection]
 	if !ok {
 		return nil, fmt.Errorf("there is no connection %q", connection)
 	}

@@ -3,6 +3,7 @@ package daemon_test
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -16,6 +17,7 @@ import (
 	"imbrouter/imb/wire"
 	"imbrouter/router"
 	"imbrouter/router/config"
+	"imbrouter/router/daemon"
 	"imbrouter/router/deadletter"
 )
 
@@ -289,4 +291,50 @@ set.event = '"x" + event + "*"'
 		t.Errorf("%v; sinks that failed (-want +got):\n%s", replayed.Err, diff)
 	}
 	imbtest.Eventually(t, func() bool { return len(l.signals.All()) == 1 }, "the other sink has it")
+}
+
+// What is sent again on a relay both ways does not come back to where it came
+// from, although another process sends it. A foreign hub gives it back.
+func TestReplayOnARelayBothWays(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		hub  func(*testing.T) string
+		want []string
+	}{
+		{"own hub", func(t *testing.T) string { addr, _ := imbtest.StartHub(t, hub.Options{}); return addr },
+			[]string{"south.e first", "south.e second", "north.e second"}},
+		{"foreign hub", func(t *testing.T) string { return foreignHub(t, true) },
+			[]string{"south.e first", "north.e first", "south.e second", "north.e second"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			addr := test.hub(t)
+			l := listen(t, addr)
+			r := start(t, bothWays, addr, "")
+			letters := []deadletter.Letter{{
+				Route: "to-south", Source: "north", Federation: "north", Event: "e", Relayed: true,
+				Kind: wire.NormalEvent, Data: wire.AppendString(nil, "first"),
+			}}
+			replayed, err := daemon.Replay(t.Context(), r.daemon.Config(), "to-south", letters, slog.New(slog.DiscardHandler))
+			if err != nil || replayed[0].Err != nil {
+				t.Fatal(err, replayed)
+			}
+			send(t, publish(t, connect(t, addr), "south.e"), "second") // which is relayed, behind the first if that is
+			imbtest.Eventually(t, func() bool {
+				return slices.ContainsFunc(l.signals.All(), func(s string) bool {
+					return strings.HasPrefix(s, "north.e") && strings.HasSuffix(s, "second")
+				})
+			}, "the router relays")
+			var got []string
+			for _, s := range l.signals.All() {
+				if event := strings.Fields(s)[0]; strings.HasSuffix(event, ".e") { // no probe of a relay
+					got = append(got, event+" "+s[strings.LastIndex(s, "\x00")+1:])
+				}
+			}
+			slices.Sort(got)
+			slices.Sort(test.want)
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("signals (-want +got):\n%s", diff)
+			}
+		})
+	}
 }

@@ -86,7 +86,8 @@ func (d *Daemon) Again(ctx context.Context, letters []deadletter.Letter) []Repla
 // have not got it. The error is for all of them.
 //
 // It works beside a Daemon that runs in another process, to whose hub it
-// connects like everybody else.
+// connects like everybody else. A hub of this project tells by the relay event
+// that it belongs to that Daemon; from others what it relays comes back to it.
 func Replay(ctx context.Context, cfg *config.Config, route string, letters []deadletter.Letter, log *slog.Logger) ([]Replayed, error) {
 	i := slices.IndexFunc(cfg.Routes, func(r router.Route) bool { return r.Name == route })
 	if i < 0 {
@@ -138,7 +139,12 @@ func results(tries []*try) []Replayed {
 // open opens the sinks that are to get letters. Those that write to a folder
 // take streams only, and the daemon has locked it.
 func (r *replay) open(ctx context.Context, cfg *config.Config, letters []deadletter.Letter, log *slog.Logger) error {
-	env := router.Env{Connections: outsideConnections(cfg), Echoes: new(router.Echoes)}
+	echoes, err := outsideEchoes(cfg)
+	if err != nil {
+		return err
+	}
+	byAddress := func(o *imb.Options) { o.Address = cfg.Hub.Listen }
+	env := router.Env{Connections: connections(cfg, byAddress), Echoes: echoes}
 	for _, name := range r.route.To {
 		wanted := slices.ContainsFunc(letters, func(l deadletter.Letter) bool { return isFor(l, name) })
 		if !wanted || cfg.Sinks[name].Traffic().Folder != "" {
@@ -186,20 +192,6 @@ func openReady(ctx context.Context, sink router.Sink) error {
 		err = fmt.Errorf("%w: %w for %v", router.ErrUnavailable, imb.ErrNotConnected, replayReadyTimeout)
 	}
 	return errors.Join(err, opener.Close())
-}
-
-// outsideConnections are the connections of a configuration as another process
-// has them: to the hub in the daemon by its address.
-func outsideConnections(cfg *config.Config) map[string]router.Connection {
-	all := map[string]router.Connection{}
-	for name, c := range cfg.Connections {
-		o := imb.Options{Address: c.Address, Federation: c.Federation, OwnerID: c.OwnerID, OwnerName: c.OwnerName}
-		if c.Internal {
-			o.Address = cfg.Hub.Listen
-		}
-		all[name] = router.Connection{Name: name, Hub: c.Hub(), Options: o}
-	}
-	return all
 }
 
 // send sends a letter.
