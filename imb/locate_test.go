@@ -39,6 +39,21 @@ func TestLocate(t *testing.T) {
 	}
 }
 
+// A name server that does not answer holds nobody up for longer than ctx says.
+func TestLocateWhileNamesAreLookedUp(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	before := net.DefaultResolver
+	net.DefaultResolver = &net.Resolver{PreferGo: true, Dial: func(dialing context.Context, _, _ string) (net.Conn, error) {
+		cancel()
+		<-dialing.Done()
+		return nil, dialing.Err()
+	}}
+	defer func() { net.DefaultResolver = before }()
+	if _, err := imb.Locate(ctx, "hub.example"); !errors.Is(err, context.Canceled) {
+		t.Errorf("Locate returned %v", err)
+	}
+}
+
 // The hub is looked for anew whenever the connection is lost.
 func TestLocateAfterALoss(t *testing.T) {
 	addr, h := imbtest.StartHub(t, hub.Options{})
