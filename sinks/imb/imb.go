@@ -32,7 +32,7 @@ import (
 // stops and has not used up its stop time-out.
 const closeTimeout = 5 * time.Second
 
-// relayTimeout is how long the first message that is relayed waits for its
+// relayTimeout is how long after a relay was made messages wait for its
 // connection.
 const relayTimeout = 2 * time.Second
 
@@ -91,11 +91,37 @@ func (s *sink) Close() error {
 }
 
 // relayIfHeard returns the relay, which it makes for the first message that
-// needs it, or nil when no source ignores what is relayed to the hub.
-func (s *sink) relayIfHeard() (*relay, error) {
-	if r := s.relay.Load(); r != nil || !s.echoes.Listening(s.connection.Hub) {
-		return r, nil
+// needs it, or nil when no source ignores what is relayed to the hub. For a
+// short time after it was made it waits for its connection: without one a
+// stream fails.
+func (s *sink) relayIfHeard(ctx context.Context) (*relay, error) {
+	r := s.relay.Load()
+	if r == nil {
+		if !s.echoes.Listening(s.connection.Hub) {
+			return nil, nil
+		}
+		var err error
+		if r, err = s.theRelay(); err != nil {
+			return nil, err
+		}
 	}
+	select {
+	case <-r.ready:
+		return r, nil
+	default:
+	}
+	select {
+	case <-r.ready:
+	case <-r.late:
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	return r, nil
+}
+
+// theRelay returns the relay, which it makes when there is none. It waits for no
+// connection.
+func (s *sink) theRelay() (*relay, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if r := s.relay.Load(); r != nil {
@@ -105,20 +131,16 @@ func (s *sink) relayIfHeard() (*relay, error) {
 	if err != nil {
 		return nil, err
 	}
-	select { // a stream fails when there is no connection
-	case <-r.ready:
-	case <-time.After(relayTimeout):
-	}
 	s.relay.Store(r)
 	return r, nil
 }
 
 // line returns the line for a message, and the relay when it is that one's.
-func (s *sink) line(relayed bool) (*line, *relay, error) {
+func (s *sink) line(ctx context.Context, relayed bool) (*line, *relay, error) {
 	if !relayed {
 		return s.own, nil, nil
 	}
-	switch r, err := s.relayIfHeard(); {
+	switch r, err := s.relayIfHeard(ctx); {
 	case err != nil:
 		return nil, nil, err
 	case r == nil:
@@ -134,7 +156,7 @@ func (s *sink) Signal(ctx context.Context, m router.Signal) error {
 	if err != nil {
 		return err
 	}
-	l, relay, err := s.line(m.Relayed)
+	l, relay, err := s.line(ctx, m.Relayed)
 	if err != nil {
 		return err
 	}
@@ -163,7 +185,7 @@ func (s *sink) Stream(ctx context.Context, info router.StreamInfo) (router.Strea
 	if err != nil {
 		return nil, err
 	}
-	l, relay, err := s.line(info.Relayed)
+	l, relay, err := s.line(ctx, info.Relayed)
 	if err != nil {
 		return nil, err
 	}

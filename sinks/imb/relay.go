@@ -5,6 +5,7 @@ import (
 	"errors"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"imbrouter/imb"
 	"imbrouter/imb/wire"
@@ -19,6 +20,9 @@ type relay struct {
 	echoes *router.EchoRelay
 	probe  *imb.Event // the router's relay event
 
+	late   chan struct{} // closed when its connection is waited for no longer
+	ending *time.Timer   // closes late
+
 	connected chan struct{} // the hub is to be probed
 	echoed    atomic.Bool   // the probe came back
 	spares    atomic.Bool   // the hub spares those sources by itself
@@ -29,7 +33,7 @@ type relay struct {
 
 // newRelay connects a relay.
 func (s *sink) newRelay() (*relay, error) {
-	r := &relay{connected: make(chan struct{}, 1)}
+	r := &relay{late: make(chan struct{}), connected: make(chan struct{}, 1)}
 	l, err := s.connect(s.inFlight, func() {
 		r.spares.Store(false)
 		select {
@@ -41,6 +45,7 @@ func (s *sink) newRelay() (*relay, error) {
 		return nil, err
 	}
 	r.line = l
+	r.ending = time.AfterFunc(relayTimeout, func() { close(r.late) })
 	r.echoes = s.echoes.Relay(s.connection.Hub, l.client.Flush)
 	r.probe = l.client.FullEvent(s.echoes.RelayEvent())
 	r.probe.HandleAll(func(imb.Message) {
@@ -58,6 +63,7 @@ func (s *sink) newRelay() (*relay, error) {
 
 func (r *relay) close(ctx context.Context) error {
 	r.cancel()
+	r.ending.Stop()
 	r.probing.Wait()
 	r.echoes.Close()
 	return r.client.Close(ctx)
