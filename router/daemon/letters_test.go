@@ -191,12 +191,6 @@ func fillQueue(t *testing.T, r *running, addr string, signals int) {
 	t.Helper()
 	sender := connect(t, addr)
 	out := publish(t, sender, "e")
-	size := 0
-	for i := range signals {
-		text := fmt.Sprintf("%-1000d", i)
-		send(t, out, text)
-		size += len(text)
-	}
 	queued := func() (n int) {
 		for _, source := range r.router.Observe().Sources {
 			for _, link := range source.Links {
@@ -205,7 +199,14 @@ func fillQueue(t *testing.T, r *running, addr string, signals int) {
 		}
 		return n
 	}
-	imbtest.Eventually(t, func() bool { return queued() > size }, "all is in the source's queue")
+	one := 0 // what each takes in the queue
+	for i := range signals {
+		send(t, out, fmt.Sprintf("%-1000d", i))
+		if i == 0 {
+			imbtest.Eventually(t, func() bool { one = queued(); return one > 0 }, "the first is in the source's queue")
+		}
+	}
+	imbtest.Eventually(t, func() bool { return queued() >= signals*one }, "all are in the source's queue")
 }
 
 // What a source has in its queue when its hub goes is brought to its route all
