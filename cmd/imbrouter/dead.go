@@ -116,11 +116,7 @@ func deadRemoveCommand() *cobra.Command {
 		Example: "  imbrouter dead remove examples/quickstart.toml --all --route alarms",
 		Args:    withUsage(cobra.MinimumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			cfg, err := config.Load(args[0], kinds)
-			if err != nil {
-				return err
-			}
-			letters, err := choice.letters(cmd, cfg, args[1:])
+			cfg, letters, err := choice.load(cmd, args)
 			if err != nil {
 				return err
 			}
@@ -146,11 +142,7 @@ did not get through.`,
 		Example: "  imbrouter dead replay examples/quickstart.toml --all --route alarms",
 		Args:    withUsage(cobra.MinimumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			cfg, err := config.Load(args[0], kinds)
-			if err != nil {
-				return err
-			}
-			letters, err := choice.letters(cmd, cfg, args[1:])
+			cfg, letters, err := choice.load(cmd, args)
 			if err != nil {
 				return err
 			}
@@ -219,6 +211,17 @@ type deadChoice struct {
 func (c *deadChoice) register(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&c.all, "all", false, "all of them, in place of IDs")
 	cmd.Flags().StringVar(&c.route, "route", "", "with --all: only those of this route")
+}
+
+// load returns the configuration that the first argument names, and its letters
+// that the others and the flags choose.
+func (c *deadChoice) load(cmd *cobra.Command, args []string) (*config.Config, []deadletter.Letter, error) {
+	cfg, err := config.Load(args[0], kinds)
+	if err != nil {
+		return nil, nil, err
+	}
+	letters, err := c.letters(cmd, cfg, args[1:])
+	return cfg, letters, err
 }
 
 // letters returns the letters that are chosen, which are all there.
