@@ -40,11 +40,18 @@ func (d *delivery) incomplete(f *os.File, e edition, looks int) time.Duration {
 	case writers == someWriter:
 		return lookAgain(looks, d.settle)
 	case writers == noWriter && !d.settleAlways:
+		if e.version.size == 0 { // its creator may be about to have it open
+			return max(min(emptySettle, d.settle)-time.Since(e.since), 0)
+		}
 		return 0
 	default:
 		return max(d.settle-time.Since(e.since), 0)
 	}
 }
+
+// emptySettle is how long an empty file must not have changed although nobody has
+// it open: a new file can be seen before the system counts its creator as a writer.
+const emptySettle = 50 * time.Millisecond
 
 // lookAgain returns the pause before the next look at a file that has been
 // found incomplete so many times.

@@ -155,7 +155,7 @@ func TestLostEventsMeanAScan(t *testing.T) {
 		d.start()
 		synctest.Wait()
 		for i := range 25 {
-			d.write(fmt.Sprint("f", i), "")
+			d.write(fmt.Sprint("f", i), "x")
 			w.errors <- fsnotify.ErrEventOverflow
 			wait(10 * time.Millisecond) // far less than rescan
 			if n := len(d.sink.got()); n != i+1 {
