@@ -117,6 +117,10 @@ func (s *source) problemAt(offset int, format string, args ...any) Problem {
 	offset = min(max(offset, 0), len(s.text))
 	n, _ := slices.BinarySearch(s.lines, offset+1) // lines that start at offset or before
 	start := s.lines[n-1]
+	// The decoder can point into the middle of a character.
+	for offset > start && offset < len(s.text) && !utf8.RuneStart(s.text[offset]) {
+		offset--
+	}
 	line, _, _ := strings.Cut(s.text[start:], "\n")
 	return Problem{
 		Path: s.path, Line: n, Column: 1 + utf8.RuneCountInString(s.text[start:offset]),
