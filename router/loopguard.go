@@ -37,6 +37,9 @@ const (
 	loopSuspect = loopTurns / 2
 	// loopEnd is how many bytes of the data are an end.
 	loopEnd = 64
+	// loopTell is how many of a message that goes round there are for one that is
+	// told of: some loops turn a million times a second.
+	loopTell = loopTurns
 	// loopSlots is how many different messages a route counts at once, in 32
 	// bytes each.
 	loopSlots = 1 << 10
@@ -159,8 +162,8 @@ func mix(a, b uint64) uint64 {
 	return sum ^ sum>>29
 }
 
-// goesRound counts a message and tells whether it has come too often. full is
-// called for a suspect.
+// goesRound counts a message and tells whether it has come too often, and is to be
+// told of. full is called for a suspect.
 func (g *loopGuard) goesRound(look uint64, full func() uint64) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -196,7 +199,7 @@ func (g *loopGuard) goesRound(look uint64, full func() uint64) bool {
 		return false
 	}
 	g.alarm, g.raised = now, true
-	return true
+	return (slot.count-loopTurns)%loopTell == 1
 }
 
 // tell tells of a message that goes round, and stops the route if it is to be.

@@ -105,3 +105,18 @@ func signal(payload int) []byte {
 	text := strings.Repeat("-", payload-MinPayload) + alarm
 	return wire.AppendEvent(nil, wire.Event{ID: eventID, Kind: wire.NormalEvent, Data: wire.AppendString(nil, text)})
 }
+
+// setNumber writes a number, as eight letters, into the text of such a frame, so
+// that no two are equal: equal signals, many in a row, look like a loop. A text
+// without room for it stays as it is.
+func setNumber(frame []byte, n uint32) {
+	text := data(frame)[4:]
+	if len(text) < 8+len(alarm) {
+		return
+	}
+	nibbles := uint64(n)
+	nibbles = (nibbles | nibbles<<16) & 0x0000ffff0000ffff
+	nibbles = (nibbles | nibbles<<8) & 0x00ff00ff00ff00ff
+	nibbles = (nibbles | nibbles<<4) & 0x0f0f0f0f0f0f0f0f
+	binary.LittleEndian.PutUint64(text, nibbles+0x6161616161616161) // 'a' to 'p'
+}

@@ -194,6 +194,9 @@ func (c *crowd) flood(ctx context.Context, frame []byte, count int) (Sample, err
 			}
 			for left := shares[i]; left > 0; left -= perBatch {
 				n := samples.Add(1)
+				for k := range perBatch {
+					setNumber(batch[k*len(frame):(k+1)*len(frame)], uint32(int(n)*perBatch+k))
+				}
 				setTick(batch, n)
 				sent[n-1].Store(int64(time.Since(begin)))
 				if _, err := conn.Write(batch[:min(left, perBatch)*len(frame)]); err != nil {
