@@ -32,6 +32,14 @@ type batch struct {
 	lost  bool         // somebody else has taken what was left
 }
 
+// A run is what is handled together: signals of an event that takes batches, so
+// many and so many bytes of them at most, or one of whatever. It is short, because who waits for
+// the handlers sees them get on with each run.
+const (
+	maxRun      = 64
+	maxRunBytes = 16 << 10
+)
+
 var batches = sync.Pool{New: func() any {
 	return &batch{items: make([]delivery, 0, fullItems), data: make([]byte, 0, batchSize)}
 }}
@@ -51,13 +59,41 @@ func (b *batch) add(d delivery, data []byte) {
 	b.items = append(b.items, d)
 }
 
-// take returns the next delivery, or nil. Two may take, each what the other does
-// not get, when nothing more is added.
-func (b *batch) take() *delivery {
-	if n := int(b.next.Add(1)) - 1; n < len(b.items) {
-		return &b.items[n]
+// take returns the next run; nil when there is none. Another may call takeAll meanwhile: each gets what the other
+// does not.
+func (b *batch) take() []delivery {
+	for {
+		n := int(b.next.Load())
+		if n >= len(b.items) {
+			return nil
+		}
+		end := n + runLength(b.items[n:])
+		if b.next.CompareAndSwap(int64(n), int64(end)) {
+			return b.items[n:end]
+		}
 	}
-	return nil
+}
+
+// runLength returns how many of the items, which are some, make the first run.
+func runLength(items []delivery) int {
+	first := &items[0]
+	if !first.isSignal() || !first.event.takesBatches() {
+		return 1
+	}
+	items = items[:min(len(items), maxRun)]
+	for n := 1; n < len(items); n++ {
+		d := &items[n]
+		if !d.isSignal() || d.event != first.event || d.end-first.start > maxRunBytes {
+			return n
+		}
+	}
+	return len(items)
+}
+
+// takeAll returns what nobody has taken.
+func (b *batch) takeAll() []delivery {
+	n := min(int(b.next.Swap(int64(len(b.items)))), len(b.items))
+	return b.items[n:]
 }
 
 func (b *batch) bytes(d *delivery) []byte { return b.data[d.start:d.end:d.end] }

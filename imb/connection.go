@@ -39,6 +39,7 @@ type connection struct {
 	broken    uint64        // faults that the reader had counted at the last look
 	arrived   time.Duration // when what is parsed now arrived, on the inbox's clock
 	deaf      bool          // nothing more is delivered: all is dropped
+	gathered  []delivered   // events, with data in the reader's buffer, that are delivered together
 	hubEvents map[int32]*hubEvent
 }
 
@@ -148,7 +149,10 @@ func (n *connection) readLoop() {
 	for {
 		frame, err := n.reader.Next()
 		if err == nil {
-			err = n.handle(frame)
+			for ok := true; ok && err == nil; frame, ok = n.reader.Buffered() {
+				err = n.handle(frame)
+			}
+			n.deliverGathered()
 		} else if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 			err = fmt.Errorf("the hub closed the connection: %w", err)
 		}
@@ -171,6 +175,9 @@ func (n *connection) countBroken() {
 // handle deals with one frame. Everything but events, and changes of variables,
 // is done with when it returns. The error ends the connection.
 func (n *connection) handle(f wire.Frame) error {
+	if f.Command != wire.CmdEvent {
+		n.deliverGathered()
+	}
 	var err error
 	switch f.Command {
 	case wire.CmdEvent:
@@ -228,13 +235,31 @@ func (n *connection) receive(e wire.Event) {
 		n.client.stats.untranslated.Add(1)
 		n.client.faults.note("event under an id that the hub did not explain: ignored it", "id", e.ID)
 	case h.event == n.flush.event:
+		n.deliverGathered()
 		n.flush.echoed(e.Data)
 	case !h.stray:
-		n.deliver(delivery{
+		n.gathered = append(n.gathered, delivered{delivery{
 			what: eventFrame, kind: e.Kind, flags: e.Flags, tick: e.Tick,
 			hub: e.ID, event: h.event, name: h.name, at: n.arrived,
-		}, e.Data)
+		}, e.Data})
+		if len(n.gathered) == maxRun {
+			n.deliverGathered()
+		}
 	}
+}
+
+// deliverGathered hands the gathered events to the dispatcher. It comes before
+// everything that must not overtake them, and before the reader's next read.
+func (n *connection) deliverGathered() {
+	rest := n.gathered
+	if !n.deaf {
+		rest = rest[n.client.inbox.put(rest):]
+	}
+	for i := range rest {
+		n.deliver(rest[i])
+	}
+	clear(n.gathered)
+	n.gathered = n.gathered[:0]
 }
 
 func (n *connection) setVariable(v wire.Variable, payload []byte) {
@@ -242,7 +267,7 @@ func (n *connection) setVariable(v wire.Variable, payload []byte) {
 		n.client.faults.note("the hub has more variables than are remembered", "variable", v.Name)
 	}
 	if n.client.variables.watched() != nil {
-		n.deliver(delivery{what: variable, at: n.arrived}, payload)
+		n.deliver(delivered{delivery{what: variable, at: n.arrived}, payload})
 	}
 }
 
@@ -250,26 +275,27 @@ func (n *connection) setVariable(v wire.Variable, payload []byte) {
 // so that the hub feels it, but not for ever. When the connection or the client
 // ends meanwhile, this is dropped, and so is what follows it; the streams in it
 // end with the connection.
-func (n *connection) deliver(d delivery, data []byte) {
+func (n *connection) deliver(d delivered) {
 	c := n.client
+	one := []delivered{d}
 	switch {
 	case n.deaf:
-		c.dropSignal(d, data)
+		c.dropSignal(d)
 		return
-	case c.inbox.put(d, data):
+	case c.inbox.put(one) == 1:
 		return
 	}
 	n.heldUp.Store(true)
-	ok := c.inbox.putWait(d, data, c.opt.BlockTimeout, n.ctx.Done(), c.closing)
+	ok := c.inbox.putWait(one, c.opt.BlockTimeout, n.ctx.Done(), c.closing)
 	n.touch()
 	n.heldUp.Store(false)
 	switch {
 	case ok:
 	case n.ctx.Err() != nil || c.isClosing():
 		n.deaf = true
-		c.dropSignal(d, data)
+		c.dropSignal(d)
 	default:
-		c.overflow(d, data)
+		c.overflow(d)
 	}
 }
 
@@ -278,7 +304,7 @@ func (n *connection) translate(t wire.Translation) {
 	if t.ClientID < 0 {
 		if h := n.hubEvents[t.HubID]; h != nil {
 			delete(n.hubEvents, t.HubID)
-			n.deliver(delivery{what: hubEventGone, hub: t.HubID, at: n.arrived, err: h.whyGone()}, nil)
+			n.deliver(delivered{delivery{what: hubEventGone, hub: t.HubID, at: n.arrived, err: h.whyGone()}, nil})
 		}
 		return
 	}
@@ -287,7 +313,7 @@ func (n *connection) translate(t wire.Translation) {
 		if h.event != nil && h.event != event {
 			// Streams that came to the old event get no more: the hub sends
 			// only to who was there for the header.
-			n.deliver(delivery{what: hubEventGone, hub: t.HubID, at: n.arrived, err: errRetargeted}, nil)
+			n.deliver(delivered{delivery{what: hubEventGone, hub: t.HubID, at: n.arrived, err: errRetargeted}, nil})
 		}
 		h.event = event
 		h.resolve()

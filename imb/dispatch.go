@@ -8,8 +8,9 @@ import (
 
 // dispatcher calls the handlers, one after the other, on its own goroutine.
 type dispatcher struct {
-	client  *Client
-	streams inStreams
+	client   *Client
+	streams  inStreams
+	messages []Message // of the run
 }
 
 func newDispatcher(c *Client) *dispatcher {
@@ -25,10 +26,9 @@ func (d *dispatcher) run() {
 		if d.client.isHurried() && inbox.isClosed() {
 			d.client.drop(inbox.discard())
 		}
-		item, data, ok := inbox.take()
-		if ok {
-			d.streams.tick(item.at)
-			d.deliver(item, data)
+		if run := inbox.take(); run != nil {
+			d.streams.tick(run[0].at)
+			d.deliver(run)
 			continue
 		}
 		if inbox.isClosed() {
@@ -44,13 +44,15 @@ func (d *dispatcher) run() {
 	}
 }
 
-func (d *dispatcher) deliver(item *delivery, data []byte) {
+func (d *dispatcher) deliver(run []delivery) {
+	item := &run[0]
+	data := d.client.inbox.bytes(item)
 	switch item.what {
 	case eventFrame:
 		if item.kind.IsStream() {
 			d.streams.frame(*item, data)
 		} else {
-			item.event.dispatch(item.message(data))
+			d.signals(run)
 		}
 	case variable:
 		d.client.variables.dispatch(data)
@@ -65,18 +67,37 @@ func (d *dispatcher) deliver(item *delivery, data []byte) {
 	}
 }
 
+// signals calls the handlers for a run of signals.
+func (d *dispatcher) signals(run []delivery) {
+	inbox := d.client.inbox
+	d.messages = d.messages[:0]
+	for i := range run {
+		d.messages = append(d.messages, run[i].message(inbox.bytes(&run[i])))
+	}
+	for rest := d.messages; len(rest) > 0; {
+		n := run[0].event.dispatch(rest)
+		done := 0
+		for i := range n {
+			done += cost(len(rest[i].Data))
+		}
+		inbox.handled(done)
+		rest = rest[n:]
+	}
+	clear(d.messages) // they hold on to names and data
+}
+
 func (d *delivery) message(data []byte) Message {
 	return Message{Event: d.event, Name: d.name, Kind: d.kind, Flags: d.flags, Tick: d.tick, Data: data}
 }
 
 // overflow empties the inbox, because no handler returned for too long. It
 // runs on the read loop, which could not put the given delivery there.
-func (c *Client) overflow(d delivery, data []byte) {
+func (c *Client) overflow(d delivered) {
 	lost := c.inbox.discard()
 	if d.isFrame() {
-		lost = append(lost, delivered{d, data})
+		lost = append(lost, d)
 	} else {
-		c.inbox.note(d, data)
+		c.inbox.note(d.delivery, d.data)
 	}
 	signals, streams := c.drop(lost)
 	c.opt.Log.Error("receive queue overflowed, because a handler did not return in time: dropped what was queued",
@@ -89,7 +110,7 @@ func (c *Client) drop(lost []delivered) (signals, streams int) {
 	cut := make(map[streamKey]bool)
 	for _, d := range lost {
 		switch {
-		case c.dropSignal(d.delivery, d.data):
+		case c.dropSignal(d):
 			signals++
 		case d.what == eventFrame:
 			chunk, err := wire.ParseStreamChunk(d.data) // a header begins like a body
@@ -104,11 +125,11 @@ func (c *Client) drop(lost []delivered) (signals, streams int) {
 }
 
 // dropSignal gives a delivery up if it is a signal, and tells whether it is.
-func (c *Client) dropSignal(d delivery, data []byte) bool {
-	if d.what != eventFrame || d.kind.IsStream() {
+func (c *Client) dropSignal(d delivered) bool {
+	if !d.isSignal() {
 		return false
 	}
 	c.stats.dropped.Add(1)
-	c.opt.OnDrop(d.message(data))
+	c.opt.OnDrop(d.message(d.data))
 	return true
 }

@@ -35,7 +35,8 @@ type signalHandler struct {
 	kind    wire.Kind
 	all     bool // every kind
 	removed atomic.Bool
-	handle  func(Message)
+	handle  func([]Message) (n int)
+	batches bool // it takes more than one
 }
 
 // Name returns the full name, with the federation.
@@ -130,30 +131,61 @@ func (e *Event) SignalChangeObject(ctx context.Context, action wire.Action, obje
 // It fails with ErrStreamKind, ErrNotPublished, ErrWildcard, wire.ErrTooLarge,
 // ErrClosed, or the error of ctx.
 func (e *Event) Send(ctx context.Context, m Message) error {
-	if err := e.send(ctx, m); err != nil {
-		return fmt.Errorf("signal on %q: %w", e.name, err)
-	}
-	return nil
+	_, err := e.SendBatch(ctx, []Message{m})
+	return err
 }
 
-func (e *Event) send(ctx context.Context, m Message) error {
+// SendBatch is Send for each of the messages, in their order, which takes less
+// time than so many calls of Send. It stops at the first that fails, and returns
+// how many are in the send queue.
+func (e *Event) SendBatch(ctx context.Context, messages []Message) (n int, err error) {
+	for n < len(messages) {
+		k, err := e.send(ctx, messages[n:])
+		if err != nil {
+			return n, fmt.Errorf("signal on %q: %w", e.name, err)
+		}
+		n += k
+	}
+	return n, nil
+}
+
+// sendRun is how many bytes of signals go into the send queue before it is looked
+// at whether there is room.
+const sendRun = 64 << 10
+
+// send sends messages from the front, one at least if the first has no fault, and
+// returns how many.
+func (e *Event) send(ctx context.Context, messages []Message) (n int, err error) {
+	if err := messages[0].fault(); err != nil {
+		return 0, err
+	}
+	buf, err := e.client.out.Lock(ctx)
+	if err != nil {
+		return 0, err
+	}
+	if err := e.sendable(); err != nil {
+		e.client.out.Unlock(buf)
+		return 0, err
+	}
+	for begin := len(buf); n < len(messages) && len(buf)-begin < sendRun; n++ {
+		m := &messages[n]
+		if m.fault() != nil {
+			break
+		}
+		buf = wire.AppendEvent(buf, wire.Event{ID: e.id, Tick: m.Tick, Kind: m.Kind, Flags: m.Flags, Data: m.Data})
+	}
+	e.client.out.Unlock(buf)
+	return n, nil
+}
+
+// fault tells why a message cannot be sent as a signal.
+func (m *Message) fault() error {
 	if m.Kind.IsStream() {
 		return ErrStreamKind
 	}
 	if len(m.Data) > wire.MaxEventData {
 		return fmt.Errorf("%w: %d bytes", wire.ErrTooLarge, len(m.Data))
 	}
-	buf, err := e.client.out.Lock(ctx)
-	if err != nil {
-		return err
-	}
-	if err := e.sendable(); err != nil {
-		e.client.out.Unlock(buf)
-		return err
-	}
-	e.client.out.Unlock(wire.AppendEvent(buf, wire.Event{
-		ID: e.id, Tick: m.Tick, Kind: m.Kind, Flags: m.Flags, Data: m.Data,
-	}))
 	return nil
 }
 
@@ -182,25 +214,42 @@ func (e *Event) Handle(kind wire.Kind, h func(Message)) (remove func(), err erro
 	if kind.IsStream() {
 		return nil, fmt.Errorf("handle %v of %q: %w", kind, e.name, ErrStreamKind)
 	}
-	return e.addHandler(&signalHandler{kind: kind, handle: h}), nil
+	return e.addHandler(&signalHandler{kind: kind, handle: single(h)}), nil
 }
 
 // HandleAll is Handle for signals of every kind.
 func (e *Event) HandleAll(h func(Message)) (remove func()) {
-	return e.addHandler(&signalHandler{all: true, handle: h})
+	return e.addHandler(&signalHandler{all: true, handle: single(h)})
+}
+
+// HandleBatches is HandleAll for several signals at a time, as many as have
+// come: some tens at most, and not many bytes of them. h handles those at the
+// front, one at least, and returns how many; the others come again. So it may
+// handle all of them, and return after one that took long: the client sees by
+// that that it gets on, see Options.BlockTimeout. As long as the event has other
+// handlers besides, each signal comes by itself.
+func (e *Event) HandleBatches(h func([]Message) (n int)) (remove func()) {
+	return e.addHandler(&signalHandler{all: true, handle: h, batches: true})
+}
+
+func single(h func(Message)) func([]Message) int {
+	return func(messages []Message) int {
+		h(messages[0])
+		return 1
+	}
 }
 
 // handleParsed is Handle for what the data holds. Data that does not hold it is
 // counted as malformed.
 func handleParsed[T any](e *Event, kind wire.Kind, parse func([]byte) (T, error), h func(Message, T)) (remove func()) {
-	return e.addHandler(&signalHandler{kind: kind, handle: func(m Message) {
+	return e.addHandler(&signalHandler{kind: kind, handle: single(func(m Message) {
 		v, err := parse(m.Data)
 		if err != nil {
 			e.client.malformed(fmt.Errorf("%v on %q: %w", kind, m.Name, err))
 			return
 		}
 		h(m, v)
-	}})
+	})})
 }
 
 func (e *Event) addHandler(h *signalHandler) (remove func()) {
@@ -226,17 +275,28 @@ func (e *Event) changeHandlers(change func([]*signalHandler) []*signalHandler) {
 	e.handlers.Store(&handlers)
 }
 
-// dispatch calls the handlers of the message.
-func (e *Event) dispatch(m Message) {
+// dispatch calls the handlers for the messages at the front, one at least, and
+// returns for how many.
+func (e *Event) dispatch(messages []Message) (n int) {
 	handlers := e.handlers.Load()
-	if handlers == nil {
-		return
+	if handlers == nil || len(*handlers) == 0 {
+		return len(messages)
+	}
+	if h := (*handlers)[0]; len(*handlers) == 1 && h.batches && !h.removed.Load() {
+		return h.handle(messages)
 	}
 	for _, h := range *handlers {
-		if (h.all || h.kind == m.Kind) && !h.removed.Load() {
-			h.handle(m)
+		if (h.all || h.kind == messages[0].Kind) && !h.removed.Load() {
+			h.handle(messages[:1])
 		}
 	}
+	return 1
+}
+
+// takesBatches tells whether dispatch may get several messages.
+func (e *Event) takesBatches() bool {
+	handlers := e.handlers.Load()
+	return handlers != nil && len(*handlers) == 1 && (*handlers)[0].batches
 }
 
 // HandleStreams makes h take the incoming streams of the event, in place of the

@@ -40,6 +40,8 @@ type delivery struct {
 	end   int
 }
 
+func (d *delivery) isSignal() bool { return d.what == eventFrame && !d.kind.IsStream() }
+
 func (d *delivery) isFrame() bool { return d.what == eventFrame || d.what == variable }
 
 // cost is what a delivery counts for in the queue.
@@ -67,7 +69,7 @@ type inbox struct {
 
 	current *batch // the dispatcher's; changed under mu
 	none    batch  // the current one when there is none
-	taken   int    // the dispatcher's own: cost of the delivery in its hands
+	taken   int    // the dispatcher's own: cost of what is in its hands
 
 	mu       sync.Mutex
 	pending  []*batch // read loop and others append to the last
@@ -112,14 +114,28 @@ func (q *inbox) startClock() {
 // len returns the cost of everything that is queued or being handled.
 func (q *inbox) len() int { return int(q.size.Load()) }
 
-// put appends a delivery with a copy of its data. It returns false when there
-// is no room. One that is larger than the whole queue goes in when it is empty.
-func (q *inbox) put(d delivery, data []byte) bool {
-	if size := int(q.size.Load()); size > 0 && size+cost(len(data)) > q.limit {
-		return false
+// put appends deliveries with copies of their data, and returns how many: those
+// for which there is room. One that is larger than the whole queue goes in when it
+// is empty.
+func (q *inbox) put(all []delivered) (n int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	size := int(q.size.Load())
+	added := 0
+	for ; n < len(all); n++ {
+		d := &all[n]
+		c := cost(len(d.data))
+		if size+added > 0 && size+added+c > q.limit {
+			break
+		}
+		q.last(len(d.data)).add(d.delivery, d.data)
+		added += c
 	}
-	q.note(d, data)
-	return true
+	if n > 0 {
+		q.size.Add(int64(added))
+		q.wakeLocked()
+	}
+	return n
 }
 
 // note appends a delivery, whether there is room or not.
@@ -132,6 +148,11 @@ func (q *inbox) note(d delivery, data []byte) {
 func (q *inbox) addLocked(d delivery, data []byte) {
 	q.last(len(data)).add(d, data)
 	q.size.Add(int64(cost(len(data))))
+	q.wakeLocked()
+}
+
+// wakeLocked wakes a dispatcher that waits.
+func (q *inbox) wakeLocked() {
 	if q.sleeping {
 		q.sleeping = false
 		signal(q.wake)
@@ -164,16 +185,16 @@ func signal(c chan struct{}) {
 	}
 }
 
-// putWait is put that waits for room. It returns false when no handler
+// putWait is put that waits for room for one. It returns false when no handler
 // returned for the time-out, or when one of the two channels is closed.
-func (q *inbox) putWait(d delivery, data []byte, timeout time.Duration, stop, closing <-chan struct{}) bool {
+func (q *inbox) putWait(d []delivered, timeout time.Duration, stop, closing <-chan struct{}) bool {
 	q.waiting.Store(true)
 	defer q.waiting.Store(false)
 	q.stopClock()
 	defer q.startClock()
 	timer := time.NewTimer(timeout)
 	defer timer.Stop()
-	for !q.put(d, data) {
+	for q.put(d) == 0 {
 		select {
 		case <-q.room:
 			timer.Reset(timeout)
@@ -188,28 +209,36 @@ func (q *inbox) putWait(d delivery, data []byte, timeout time.Duration, stop, cl
 	return true
 }
 
-// take returns the next delivery, which is valid, as its data is, until the
-// next call. It returns false when there is none at the moment; wake then tells
-// when to ask again.
-func (q *inbox) take() (d *delivery, data []byte, ok bool) {
-	if q.taken > 0 {
-		q.size.Add(-int64(q.taken))
-		q.taken = 0
-		if q.waiting.Load() {
-			signal(q.room)
-		}
-	}
-	d = q.current.take()
-	for d == nil {
+// take returns the next run of deliveries, see batch.take, which is valid, as their
+// data is, until the next call. It returns nil when there is none at the moment;
+// wake then tells when to ask again.
+func (q *inbox) take() (run []delivery) {
+	q.handled(q.taken)
+	for run = q.current.take(); run == nil; run = q.current.take() {
 		if !q.advance() {
-			return nil, nil, false
+			return nil
 		}
-		d = q.current.take()
 	}
-	data = q.current.bytes(d)
-	q.taken = cost(len(data))
-	return d, data, true
+	for i := range run {
+		q.taken += cost(run[i].end - run[i].start)
+	}
+	return run
 }
+
+// handled gives the room of a part of the run back. take gives that of the rest.
+func (q *inbox) handled(cost int) {
+	if cost == 0 {
+		return
+	}
+	q.taken -= cost
+	q.size.Add(-int64(cost))
+	if q.waiting.Load() {
+		signal(q.room)
+	}
+}
+
+// bytes returns the data of a delivery of the run.
+func (q *inbox) bytes(d *delivery) []byte { return q.current.bytes(d) }
 
 // advance makes the next batch the current one. It returns false when there is
 // none.
@@ -260,8 +289,8 @@ func (q *inbox) release() {
 	q.spare = nil
 }
 
-// discard empties the queue, except for the delivery in the dispatcher's hands
-// and for notes. It returns what was in it, frames and notes, which are the
+// discard empties the queue, except for what is in the dispatcher's hands and for
+// notes. It returns what was in it, frames and notes, which are the
 // caller's then. It is called in place of put, never beside it.
 func (q *inbox) discard() (lost []delivered) {
 	q.mu.Lock()
@@ -270,12 +299,12 @@ func (q *inbox) discard() (lost []delivered) {
 	pending := append([]*batch{q.current}, q.pending...)
 	q.pending = nil
 	for _, b := range pending {
-		for d := b.take(); d != nil; d = b.take() {
-			data := b.bytes(d)
-			lost = append(lost, delivered{*d, data})
+		for _, d := range b.takeAll() {
+			data := b.bytes(&d)
+			lost = append(lost, delivered{d, data})
 			q.size.Add(-int64(cost(len(data))))
 			if !d.isFrame() {
-				q.addLocked(*d, data)
+				q.addLocked(d, data)
 			}
 		}
 	}
