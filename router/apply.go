@@ -129,10 +129,11 @@ func (r *Router) connect(plan Plan) {
 		var sinks []branch
 		for _, name := range definition.To {
 			sink := plan.Sinks[name]
+			batcher, _ := sink.(Batcher)
 			if r.ledger != nil {
 				sink = recorder{sink, definition.Name, name, r.ledger}
 			}
-			sinks = append(sinks, branch{"sink", name, sink, observed.sinks[name].counter})
+			sinks = append(sinks, branch{"sink", name, sink, batcher, observed.sinks[name].counter})
 		}
 		before, ok := r.routes[definition.Name]
 		next := before
@@ -145,7 +146,7 @@ func (r *Router) connect(plan Plan) {
 		routes[definition.Name] = next
 		observed.routes[definition.Name] = observedPart{next, next.counter}
 		for _, name := range definition.From {
-			bySource[name] = append(bySource[name], branch{"route", definition.Name, next, nil})
+			bySource[name] = append(bySource[name], branch{kind: "route", name: definition.Name, sink: next})
 		}
 	}
 	r.routes = routes

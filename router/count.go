@@ -189,21 +189,31 @@ func (c *clock) run() (stop func()) {
 	return func() { close(end); <-ended }
 }
 
-// beginSignal counts a signal. What it returns is for endSignal: when it began, or
-// 0 for one that is not timed.
-func (c *counter) beginSignal(size int) (began time.Duration) {
-	if c.signals.came.add(1, size)%timedSignals == 0 || c.succeeded.Load() != c.clock.Load() {
+// beginSignals counts signals, of so many bytes. What it returns is for endSignals:
+// when they began, or 0 when they are not timed.
+func (c *counter) beginSignals(count, bytes int) (began time.Duration) {
+	if c.signals.came.add(count, bytes)%timedSignals < uint64(count) || c.succeeded.Load() != c.clock.Load() {
 		began = c.clock.since()
 	}
 	return began
 }
 
+// endSignal counts how a signal has ended, or, without an error, several that
+// began together.
 func (c *counter) endSignal(began time.Duration, err error) {
 	if err == nil && began == 0 && c.succeeded.Load() == c.clock.Load() && !c.failing.Load() {
 		return // as almost all do
 	}
 	if c.end(&c.signals, err) && began != 0 {
 		c.signals.took.add(c.clock.since() - began)
+	}
+}
+
+// leftOut counts signals of which some began together with others, and that were
+// not taken.
+func (c *counter) leftOut(count int) {
+	if count > 0 {
+		c.signals.notTaken.Add(uint64(count))
 	}
 }
 

@@ -67,8 +67,12 @@ func (t *table) retire() <-chan struct{} {
 func (e *entry) Signal(_ context.Context, s Signal) error {
 	t := e.enter()
 	defer t.leave()
+	return e.signal(t, s)
+}
+
+func (e *entry) signal(t *table, s Signal) error {
 	s.Source = e.source
-	began := e.counter.beginSignal(len(s.Data))
+	began := e.counter.beginSignals(1, len(s.Data))
 	err := t.next.Signal(e.hard, s)
 	e.counter.endSignal(began, err)
 	return err

@@ -12,6 +12,7 @@ import (
 type branch struct {
 	kind, name string // "sink", "inbox"
 	sink       Sink
+	batcher    Batcher  // for its signals, if it has such
 	counter    *counter // nil for a route, which counts by itself
 }
 
@@ -26,7 +27,7 @@ func (b *branch) signal(ctx context.Context, s *Signal) error {
 	if b.counter == nil {
 		return b.sink.Signal(ctx, *s)
 	}
-	began := b.counter.beginSignal(len(s.Data))
+	began := b.counter.beginSignals(1, len(s.Data))
 	err := b.sink.Signal(ctx, *s)
 	b.counter.endSignal(began, err)
 	return err

@@ -97,6 +97,20 @@ type Sink interface {
 	Stream(ctx context.Context, info StreamInfo) (StreamWriter, error)
 }
 
+// Batcher is implemented by a Sink that takes many signals in less time than one
+// after the other, and by the one that Source.Run gets.
+type Batcher interface {
+	// Signals takes signals, of which there is one at least, in their order, each
+	// as Signal would. It returns how many it has taken, and the error of the one
+	// after them if that fails. Without an error it may return early, but has
+	// then taken one at least.
+	//
+	// The Sink that Source.Run gets never fails. It passes signals over that
+	// nobody wants, may change what is in batch, and returns early after one that
+	// took long.
+	Signals(ctx context.Context, batch []Signal) (n int, err error)
+}
+
 // StreamWriter takes the body of one stream. Exactly one of Commit and Abort
 // ends it, also after a failed Write; a stream that was cut off can never be
 // taken for a whole one. It is for one goroutine at a time.

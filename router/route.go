@@ -61,8 +61,14 @@ func (r *route) close() {
 }
 
 func (r *route) Signal(ctx context.Context, s Signal) error {
-	began := r.counter.beginSignal(len(s.Data))
-	err := r.carry(ctx, &s)
+	began := r.counter.beginSignals(1, len(s.Data))
+	return r.settle(s, began, r.carry(ctx, &s))
+}
+
+// settle notes how a signal has ended. Without an error it may stand for several
+// that began together. It keeps one that has failed, and returns then, too, nil:
+// an error is ErrNotTaken.
+func (r *route) settle(s Signal, began time.Duration, err error) error {
 	r.counter.endSignal(began, err)
 	switch {
 	case err == nil:
@@ -77,21 +83,32 @@ func (r *route) Signal(ctx context.Context, s Signal) error {
 
 // carry brings a signal to the route's sinks, and tries a few times.
 func (r *route) carry(ctx context.Context, s *Signal) error {
-	out := *s
-	if r.filter != nil {
-		var pass bool
-		var err error
-		if out, pass, err = r.filter.Signal(*s); err != nil {
-			return expressionError{err}
-		}
-		if !pass {
-			return errNotWanted
-		}
-	}
-	if err := r.guard.signal(s); err != nil {
+	out, err := r.admit(s)
+	if err != nil {
 		return err
 	}
-	err := r.sinks.Signal(ctx, out)
+	return r.retry(ctx, &out, r.sinks.Signal(ctx, out))
+}
+
+// admit returns what the filter makes of a signal. The error says why the route
+// does not carry it.
+func (r *route) admit(s *Signal) (out Signal, err error) {
+	out = *s
+	if r.filter != nil {
+		var pass bool
+		if out, pass, err = r.filter.Signal(*s); err != nil {
+			return out, expressionError{err}
+		}
+		if !pass {
+			return out, errNotWanted
+		}
+	}
+	return out, r.guard.signal(s)
+}
+
+// retry tries a signal a few times more if it has failed, and returns the last
+// error.
+func (r *route) retry(ctx context.Context, out *Signal, err error) error {
 	for _, pause := range signalRetries {
 		if !passing(err) {
 			break
@@ -99,11 +116,11 @@ func (r *route) carry(ctx context.Context, s *Signal) error {
 		select {
 		case <-ctx.Done():
 		case <-time.After(pause):
-			err = r.sinks.Signal(ctx, out)
+			err = r.sinks.Signal(ctx, *out)
 		}
 	}
 	if err != nil {
-		r.sinks.memory.forget(s.ID)
+		r.sinks.memory.forget(out.ID)
 	}
 	return err
 }
@@ -125,7 +142,7 @@ func (r *Router) Again(ctx context.Context, name string, s Signal, sinks []strin
 			return !slices.Contains(sinks, b.name)
 		}), nil)
 	}
-	began := route.counter.beginSignal(len(s.Data))
+	began := route.counter.beginSignals(1, len(s.Data))
 	err := some.carry(ctx, &s)
 	route.counter.endSignal(began, err)
 	if errors.Is(err, ErrNotTaken) && !errors.Is(err, errNotWanted) {

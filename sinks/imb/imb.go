@@ -172,6 +172,11 @@ func (s *sink) Signal(ctx context.Context, m router.Signal) error {
 	if err != nil && noted {
 		relay.echoes.NotSent(e.Name(), m.Kind, m.Flags, m.Tick, m.Data)
 	}
+	return signalError(err)
+}
+
+// signalError says what an error of a signal means to the router.
+func signalError(err error) error {
 	switch {
 	case errors.Is(err, wire.ErrTooLarge), errors.Is(err, imb.ErrStreamKind):
 		return router.Permanent(err)

@@ -137,7 +137,7 @@ func (s *source) subscribe(r *receiver) (remove func(), err error) {
 	}
 	for _, name := range s.config.names {
 		e := s.client.FullEvent(name)
-		handlers = append(handlers, e.HandleAll(r.signal), e.HandleStreams(r.stream))
+		handlers = append(handlers, e.HandleBatches(r.signals), e.HandleStreams(r.stream))
 		if err := e.Subscribe(); err != nil {
 			return remove, fmt.Errorf("subscribe %q: %w", name, err)
 		}

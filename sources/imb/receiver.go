@@ -18,7 +18,7 @@ var (
 )
 
 // receiver hands what one Run receives to its routes. The client's dispatcher
-// calls signal and stream, one at a time. drop is called by the read loop as
+// calls signals and stream, one at a time. drop is called by the read loop as
 // well, beside them.
 type receiver struct {
 	source   *source
@@ -26,6 +26,10 @@ type receiver struct {
 	next     router.Sink
 	commits  *commits
 	activity activity
+
+	// The dispatcher's own.
+	batch []router.Signal // what it brought last
+	left  []router.Signal // of them, what next has not taken
 
 	open       atomic.Int64 // streams and signals
 	finishing  atomic.Bool  // nothing new is taken any more
@@ -92,6 +96,31 @@ func (r *receiver) settle() bool {
 
 func (r *receiver) relayed(name string, kind wire.Kind, flags wire.Flags, tick int32, data []byte) bool {
 	return r.source.echoes != nil && r.source.echoes.Relayed(name, kind, flags, tick, data)
+}
+
+// signals handles those at the front, and returns how many.
+func (r *receiver) signals(messages []imb.Message) (n int) {
+	next, ok := r.next.(router.Batcher)
+	if !ok || r.source.echoes != nil { // of which each is to be asked about once
+		r.signal(messages[0])
+		return 1
+	}
+	if !r.begin() {
+		return len(messages)
+	}
+	defer r.end()
+	r.activity.begin()
+	defer r.activity.end()
+	if len(r.left) == 0 { // else these messages are those that were left
+		r.left = r.batch[:0]
+		for _, m := range messages {
+			r.left = append(r.left, r.received(m))
+		}
+		r.batch = r.left
+	}
+	n, _ = next.Signals(r.ctx, r.left)
+	r.left = r.left[n:]
+	return n
 }
 
 func (r *receiver) signal(m imb.Message) {

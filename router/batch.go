@@ -1,0 +1,128 @@
+package router
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+)
+
+// Signals implements Batcher. A route that alone may take signals gets them
+// together; several get each as it comes.
+func (e *entry) Signals(_ context.Context, batch []Signal) (n int, _ error) {
+	t := e.enter()
+	defer t.leave()
+	only, n := t.next.only(batch)
+	if only == nil || !only.takesBatches() {
+		_ = e.signal(t, batch[0]) // fails with ErrNotTaken only, or when the router stops
+		return 1, nil
+	}
+	batch = batch[:n]
+	for i := range batch {
+		batch[i].Source = e.source
+	}
+	began := e.counter.beginSignals(n, bytesOf(batch))
+	notTaken := only.signals(e.hard, batch)
+	e.counter.leftOut(notTaken)
+	if notTaken < n {
+		e.counter.endSignal(began, nil)
+	}
+	return n, nil
+}
+
+// only returns the route that alone may take the first signal, or nil, and for
+// how many signals from there on that is so.
+func (i *interests) only(batch []Signal) (only *route, n int) {
+	routes := i.all
+	n = len(batch)
+	if len(routes.branches) > 1 {
+		name := eventName{batch[0].Federation, batch[0].Event}
+		routes = i.of(name)
+		for n = 1; n < len(batch) && name == (eventName{batch[n].Federation, batch[n].Event}); {
+			n++
+		}
+	}
+	if len(routes.branches) == 1 {
+		only, _ = routes.branches[0].sink.(*route)
+	}
+	return only, n
+}
+
+// takesBatches tells whether the route's signals method can be used.
+func (r *route) takesBatches() bool {
+	return len(r.sinks.branches) == 1 && r.sinks.branches[0].batcher != nil
+}
+
+// passed is signals that have passed a route's filter.
+type passed struct {
+	signals []Signal // as the filter made them
+	came    []Signal // as they came, in the same order
+}
+
+var passedPool = sync.Pool{New: func() any { return new(passed) }}
+
+func (p *passed) reset() {
+	clear(p.signals) // they hold on to names and data
+	clear(p.came)
+	p.signals, p.came = p.signals[:0], p.came[:0]
+}
+
+// signals is Signal for many. It returns how many are not taken.
+func (r *route) signals(ctx context.Context, batch []Signal) (notTaken int) {
+	began := r.counter.beginSignals(len(batch), bytesOf(batch))
+	p := passedPool.Get().(*passed)
+	defer passedPool.Put(p)
+	leftOut := 0
+	for i := range batch {
+		switch out, err := r.admit(&batch[i]); {
+		case err == nil:
+			p.signals, p.came = append(p.signals, out), append(p.came, batch[i])
+		case errors.Is(err, ErrNotTaken):
+			leftOut++
+		default:
+			notTaken += r.send(ctx, p, began) // keeps the order
+			_ = r.settle(batch[i], 0, err)
+		}
+	}
+	notTaken += r.send(ctx, p, began)
+	r.counter.leftOut(leftOut)
+	return notTaken + leftOut
+}
+
+// send hands signals to the route's only sink, and leaves none. It returns how
+// many the sink does not take.
+func (r *route) send(ctx context.Context, p *passed, began time.Duration) (notTaken int) {
+	if len(p.signals) == 0 {
+		return 0
+	}
+	defer p.reset()
+	to := &r.sinks.branches[0]
+	toBegan := to.counter.beginSignals(len(p.signals), bytesOf(p.signals))
+	for at := 0; at < len(p.signals); {
+		n, err := to.batcher.Signals(ctx, p.signals[at:])
+		if n > 0 {
+			to.counter.endSignal(toBegan, nil)
+			_ = r.settle(p.came[at], began, nil)
+			at += n
+		}
+		if err == nil {
+			continue
+		}
+		to.counter.endSignal(0, err)
+		if !errors.Is(err, ErrNotTaken) {
+			err = r.retry(ctx, &p.signals[at], to.wrap(err))
+		}
+		if r.settle(p.came[at], 0, err) != nil {
+			notTaken++
+		}
+		at++
+	}
+	return notTaken
+}
+
+func bytesOf(batch []Signal) (size int) {
+	for i := range batch {
+		size += len(batch[i].Data)
+	}
+	return size
+}

@@ -1,0 +1,215 @@
+package router_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"imbrouter/router"
+	"imbrouter/router/deadletter"
+)
+
+// moody is a sink whose mood a signal's data tells: what is to become of it.
+type moody struct {
+	router.Sink
+	mu    sync.Mutex
+	got   []string
+	tries map[uint64]int
+	calls int
+}
+
+func (m *moody) Signal(_ context.Context, s router.Signal) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.calls++
+	return m.take(s)
+}
+
+func (m *moody) take(s router.Signal) error {
+	if m.tries == nil {
+		m.tries = map[uint64]int{}
+	}
+	m.tries[s.ID]++
+	switch mood, _, _ := strings.Cut(string(s.Data), " "); {
+	case mood == "declined":
+		return router.ErrNotTaken
+	case mood == "refused":
+		return router.Permanent(errors.New("refused"))
+	case mood == "away":
+		return router.ErrUnavailable
+	case mood == "later" && m.tries[s.ID] < 3:
+		return errors.New("not yet")
+	}
+	m.got = append(m.got, fmt.Sprintf("%s %s=%s", s.Source, s.FullName(), s.Data))
+	return nil
+}
+
+// batching is a moody sink that takes batches, though not always all of one.
+type batching struct{ moody }
+
+func (b *batching) Signals(_ context.Context, batch []router.Signal) (n int, err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.calls++
+	for _, s := range batch[:1+b.calls%len(batch)] {
+		if err := b.take(s); err != nil {
+			return n, err
+		}
+		n++
+	}
+	return n, nil
+}
+
+// picky is a filter that leaves out, fails and rewrites.
+type picky struct{ router.Filter }
+
+func (picky) Signal(s router.Signal) (router.Signal, bool, error) {
+	if strings.Contains(string(s.Data), "broken") {
+		return s, false, errors.New("broken")
+	}
+	pass := !strings.Contains(string(s.Data), "left out")
+	s.Event = "new." + s.Event
+	return s, pass, nil
+}
+
+// TestBatches has signals handed on one by one and in batches, through one route
+// and several: all the rest is the same.
+func TestBatches(t *testing.T) {
+	moods := []string{"good", "good", "good", "good", "declined", "refused", "away", "later", "left out", "broken"}
+	for _, routes := range [][]router.Route{
+		{{Name: "r", To: []string{"a"}}},
+		{{Name: "r", To: []string{"a"}, Filter: picky{}}},
+		{{Name: "r", To: []string{"a"}, LoopGuard: router.LoopGuardStop, Filter: picky{}}},
+		{{Name: "r", To: []string{"a", "b"}, Filter: picky{}}},
+		{{Name: "r", To: []string{"a"}, Filter: onlyOf("e1")}, {Name: "s", To: []string{"b"}, Filter: onlyOf("e2")}},
+		{{Name: "r", To: []string{"a"}, Filter: onlyOf("e1")}, {Name: "s", To: []string{"b"}}},
+	} {
+		for i := range routes {
+			routes[i].From = []string{"in"}
+		}
+		for seed := range uint64(20) {
+			random := rand.New(rand.NewPCG(seed, 0))
+			var signals []router.Signal
+			for i := range 300 {
+				text := fmt.Sprintf("%s %d", moods[random.IntN(len(moods))], i)
+				if seed%4 == 0 {
+					text = "good, and the same" // which the guard stops
+				}
+				signals = append(signals, router.Signal{
+					ID: uint64(i) + 1, Federation: "north", Event: fmt.Sprint("e", random.IntN(3)), Relayed: true, Data: []byte(text),
+				})
+			}
+			send := func(batches bool) (got []string, o router.Observation) {
+				synctest.Test(t, func(t *testing.T) { // for the pauses between tries
+					got, o = sendMoody(t, routes, slices.Clone(signals), batches, random)
+				})
+				return got, o
+			}
+			want, wantObserved := send(false)
+			got, observed := send(true)
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Fatalf("%v, seed %d: what became of the signals (-one by one, +in batches)\n%s", routes, seed, diff)
+			}
+			times := cmpopts.IgnoreFields(router.Observed{}, "Succeeded", "Failed")
+			if diff := cmp.Diff(wantObserved, observed, times, cmpopts.IgnoreTypes(router.Durations{})); diff != "" {
+				t.Fatalf("%v, seed %d: what was counted (-one by one, +in batches)\n%s", routes, seed, diff)
+			}
+		}
+	}
+}
+
+// sendMoody sends signals along routes to moody sinks, and returns what these got
+// and the dead letters.
+func sendMoody(t *testing.T, routes []router.Route, signals []router.Signal, batches bool, random *rand.Rand) (got []string, o router.Observation) {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "dead")
+	store, err := deadletter.Open(dir, deadletter.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, b := new(batching), new(batching)
+	p := router.Plan{Routes: routes, Sinks: map[string]router.Sink{"a": a, "b": b}}
+	ctx, cancel := context.WithCancel(t.Context())
+	var r *router.Router
+	p.Sources = map[string]router.Source{"in": sourceFunc(func(_ context.Context, next router.Sink) error {
+		defer cancel()
+		for rest := signals; len(rest) > 0; {
+			n := 1
+			if batches {
+				size := 1 + random.IntN(min(len(rest), 64))
+				if n, err = next.(router.Batcher).Signals(t.Context(), rest[:size]); err != nil || n < 1 || n > size {
+					t.Errorf("%d of %d, %v", n, size, err)
+				}
+			} else if err := next.Signal(t.Context(), rest[0]); err != nil && !errors.Is(err, router.ErrNotTaken) {
+				t.Error(err)
+			}
+			rest = rest[n:]
+		}
+		o = r.Observe()
+		return nil
+	})}
+	if r, err = router.New(p, router.Options{DeadLetters: store}); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(r.Run(ctx), store.Close()); err != nil {
+		t.Fatal(err)
+	}
+	for i, sink := range []*batching{a, b} {
+		for _, line := range sink.got {
+			got = append(got, fmt.Sprint(i, " ", line))
+		}
+	}
+	for l, err := range deadletter.List(dir, "") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, fmt.Sprintf("dead %s %v %s=%s: %s", l.Route, l.Sinks, l.FullName(), l.Data, l.Error))
+	}
+	return got, o
+}
+
+// onlyOf takes the signals of one event.
+type onlyOf string
+
+func (e onlyOf) Signal(s router.Signal) (router.Signal, bool, error) { return s, e.MayTake("", s.Event), nil }
+
+func (e onlyOf) Stream(info router.StreamInfo) (router.StreamInfo, bool, error) {
+	return info, e.MayTake("", info.Event), nil
+}
+
+func (e onlyOf) MayTake(_, event string) bool { return event == string(e) }
+
+// TestBatchesReachTheSinkTogether: one call of the sink for those of a batch.
+func TestBatchesReachTheSinkTogether(t *testing.T) {
+	sink := &together{}
+	p := router.Plan{Sinks: map[string]router.Sink{"out": sink}, Routes: []router.Route{{Name: "r", From: []string{"in"}, To: []string{"out"}}}}
+	err := deliver(p, router.Options{}, func(next router.Sink) {
+		if n, err := next.(router.Batcher).Signals(t.Context(), make([]router.Signal, 64)); n != 64 || err != nil {
+			t.Errorf("%d, %v", n, err)
+		}
+	})
+	if err != nil || !slices.Equal(sink.batches, []int{64}) {
+		t.Errorf("%v, batches of %d", err, sink.batches)
+	}
+}
+
+// together is a sink that takes batches whole.
+type together struct {
+	router.Sink
+	batches []int
+}
+
+func (s *together) Signals(_ context.Context, batch []router.Signal) (n int, err error) {
+	s.batches = append(s.batches, len(batch))
+	return len(batch), nil
+}
