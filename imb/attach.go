@@ -119,7 +119,7 @@ func (c *Client) detach(n *connection, wait func()) {
 			e.lostSubscribers.Store(true)
 		}
 	}
-	c.inbox.note(delivery{what: allLost, at: c.inbox.clock(), err: context.Cause(n.ctx)}, nil)
+	c.inbox.note(delivery{what: allLost, at: c.inbox.clock(), reason: &reason{err: context.Cause(n.ctx)}}, nil)
 }
 
 // keepSignals drops from the send queue what cannot be sent on another

@@ -53,9 +53,9 @@ func (b *batch) full() bool {
 }
 
 func (b *batch) add(d delivery, data []byte) {
-	d.start = len(b.data)
+	d.start = int32(len(b.data))
 	b.data = append(b.data, data...)
-	d.end = len(b.data)
+	d.end = int32(len(b.data))
 	b.items = append(b.items, d)
 }
 

@@ -41,14 +41,16 @@ type connection struct {
 	deaf      bool          // nothing more is delivered: all is dropped
 	gathered  []delivered   // events, with data in the reader's buffer, that are delivered together
 	hubEvents map[int32]*hubEvent
+	latest    *hubEvent // of the event before; nil for none
 }
 
 // hubEvent is what a hub's event id means on a connection.
 type hubEvent struct {
-	event *Event // nil before the translation
-	told  string // the hub's name for it, if a publish notice told
-	name  string // of event, or under a wildcard what was told
-	stray bool   // private, and not subscribed by its name: another client's
+	id     int32
+	event  *Event  // nil before the translation
+	told   string  // the hub's name for it, if a publish notice told
+	origin *origin // of what comes; its name is that of event, or under a wildcard what was told
+	stray  bool    // private, and not subscribed by its name: another client's
 }
 
 func newConnection(c *Client, conn net.Conn) *connection {
@@ -175,13 +177,18 @@ func (n *connection) countBroken() {
 // handle deals with one frame. Everything but events, and changes of variables,
 // is done with when it returns. The error ends the connection.
 func (n *connection) handle(f wire.Frame) error {
-	if f.Command != wire.CmdEvent {
-		n.deliverGathered()
+	if f.Command == wire.CmdEvent {
+		e, err := wire.ParseEvent(f.Payload)
+		if err != nil {
+			n.client.malformed(err)
+			return nil
+		}
+		n.receive(&e)
+		return nil
 	}
+	n.deliverGathered()
 	var err error
 	switch f.Command {
-	case wire.CmdEvent:
-		err = parsed(f, wire.ParseEvent, n.receive)
 	case wire.CmdSetEventIDTranslation:
 		err = parsed(f, wire.ParseSetEventIDTranslation, n.translate)
 	case wire.CmdPublish:
@@ -228,8 +235,12 @@ func (n *connection) identify(u wire.UniqueClientID) {
 }
 
 // receive hands an event to the dispatcher.
-func (n *connection) receive(e wire.Event) {
-	h := n.hubEvents[e.ID]
+func (n *connection) receive(e *wire.Event) {
+	h := n.latest
+	if h == nil || h.id != e.ID {
+		h = n.hubEvents[e.ID]
+		n.latest = h
+	}
 	switch {
 	case h == nil || h.event == nil:
 		n.client.stats.untranslated.Add(1)
@@ -239,8 +250,7 @@ func (n *connection) receive(e wire.Event) {
 		n.flush.echoed(e.Data)
 	case !h.stray:
 		n.gathered = append(n.gathered, delivered{delivery{
-			what: eventFrame, kind: e.Kind, flags: e.Flags, tick: e.Tick,
-			hub: e.ID, event: h.event, name: h.name, at: n.arrived,
+			what: eventFrame, kind: e.Kind, flags: e.Flags, tick: e.Tick, origin: h.origin, at: n.arrived,
 		}, e.Data})
 		if len(n.gathered) == maxRun {
 			n.deliverGathered()
@@ -304,7 +314,8 @@ func (n *connection) translate(t wire.Translation) {
 	if t.ClientID < 0 {
 		if h := n.hubEvents[t.HubID]; h != nil {
 			delete(n.hubEvents, t.HubID)
-			n.deliver(delivered{delivery{what: hubEventGone, hub: t.HubID, at: n.arrived, err: h.whyGone()}, nil})
+			n.latest = nil
+			n.endStreams(h, h.whyGone())
 		}
 		return
 	}
@@ -313,7 +324,7 @@ func (n *connection) translate(t wire.Translation) {
 		if h.event != nil && h.event != event {
 			// Streams that came to the old event get no more: the hub sends
 			// only to who was there for the header.
-			n.deliver(delivered{delivery{what: hubEventGone, hub: t.HubID, at: n.arrived, err: errRetargeted}, nil})
+			n.endStreams(h, errRetargeted)
 		}
 		h.event = event
 		h.resolve()
@@ -321,6 +332,13 @@ func (n *connection) translate(t wire.Translation) {
 			n.flush.translated()
 		}
 	}
+}
+
+// endStreams lets the dispatcher end the streams of an event.
+func (n *connection) endStreams(h *hubEvent, cause error) {
+	n.deliver(delivered{delivery{
+		what: hubEventGone, origin: &origin{hub: h.id}, reason: &reason{err: cause}, at: n.arrived,
+	}, nil})
 }
 
 // Why a hub's event id means something else from now on.
@@ -360,7 +378,7 @@ func (n *connection) hubEvent(id int32) *hubEvent {
 			n.client.faults.note("the hub explained too many event ids: ignored one", "id", id, "limit", maxHubEvents)
 			return nil
 		}
-		h = new(hubEvent)
+		h = &hubEvent{id: id}
 		n.hubEvents[id] = h
 	}
 	return h
@@ -372,9 +390,10 @@ func (h *hubEvent) resolve() {
 	if h.event == nil {
 		return
 	}
-	h.name = h.event.name
+	name := h.event.name
 	if h.event.isWildcard() && wire.MatchName(h.event.name, h.told) {
-		h.name = h.told
+		name = h.told
 	}
-	h.stray = h.event.isWildcard() && wire.IsPrivate(h.name)
+	h.origin = &origin{h.id, h.event, name} // a new one: deliveries have the old
+	h.stray = h.event.isWildcard() && wire.IsPrivate(name)
 }

@@ -34,6 +34,7 @@ func (d *dispatcher) run() {
 		if inbox.isClosed() {
 			return
 		}
+		clear(d.messages[:cap(d.messages)]) // they hold on to names and data
 		d.streams.tick(inbox.clock())
 		timer.Reset(min(d.streams.untilScan(), inbox.untilRelease()))
 		select {
@@ -83,7 +84,6 @@ func (d *dispatcher) signals(run []delivery) {
 		inbox.handled(done)
 		rest = rest[n:]
 	}
-	clear(d.messages) // they hold on to names and data
 }
 
 func (d *delivery) message(data []byte) Message {

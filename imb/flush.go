@@ -42,7 +42,7 @@ func (c *Client) Flush(ctx context.Context) error {
 // waits until everything that was received has been handled, and fails with
 // ErrNotConnected, or ErrDisconnected, all the same. A handler must not call it.
 func (c *Client) Drain(ctx context.Context) error {
-	note := func(done func()) { c.inbox.note(delivery{what: drained, done: done}, nil) }
+	note := func(done func()) { c.inbox.note(delivery{what: drained, reason: &reason{done: done}}, nil) }
 	n, err := c.connected()
 	if err == nil {
 		err = n.roundTrip(ctx, note)

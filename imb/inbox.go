@@ -24,20 +24,30 @@ const (
 	drained           // everything before has been handled: tell done
 )
 
-// delivery is one entry of the inbox, without its data.
+// delivery is one entry of the inbox, without its data. It is kept small: it goes
+// from one processor to another.
 type delivery struct {
-	what  what
-	kind  wire.Kind
-	flags wire.Flags
-	tick  int32
-	hub   int32         // the hub's id of the event
-	event *Event        // what it is subscribed as
-	name  string        // full name of the event
-	at    time.Duration // when it arrived, on the inbox's clock
-	err   error
-	done  func()
-	start int // of its data in the batch
-	end   int
+	what       what
+	kind       wire.Kind
+	flags      wire.Flags
+	tick       int32
+	start, end int32         // of its data in the batch
+	at         time.Duration // when it arrived, on the inbox's clock
+	*origin                  // of frames, and of what concerns an event
+	*reason                  // of others
+}
+
+// origin is the event that a frame came on.
+type origin struct {
+	hub   int32  // the hub's id of the event
+	event *Event // what it is subscribed as
+	name  string // full name of the event
+}
+
+// reason is what belongs to a note.
+type reason struct {
+	err  error
+	done func()
 }
 
 func (d *delivery) isSignal() bool { return d.what == eventFrame && !d.kind.IsStream() }
@@ -220,7 +230,7 @@ func (q *inbox) take() (run []delivery) {
 		}
 	}
 	for i := range run {
-		q.taken += cost(run[i].end - run[i].start)
+		q.taken += cost(int(run[i].end - run[i].start))
 	}
 	return run
 }

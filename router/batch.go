@@ -53,19 +53,13 @@ func (r *route) takesBatches() bool {
 	return len(r.sinks.branches) == 1 && r.sinks.branches[0].batcher != nil
 }
 
-// passed is signals that have passed a route's filter.
+// passed is signals that a route carries.
 type passed struct {
-	signals []Signal // as the filter made them
-	came    []Signal // as they came, in the same order
+	signals []Signal  // as the filter made them
+	came    []*Signal // as they came, in the same order
 }
 
 var passedPool = sync.Pool{New: func() any { return new(passed) }}
-
-func (p *passed) reset() {
-	clear(p.signals) // they hold on to names and data
-	clear(p.came)
-	p.signals, p.came = p.signals[:0], p.came[:0]
-}
 
 // signals is Signal for many. It returns how many are not taken.
 func (r *route) signals(ctx context.Context, batch []Signal) (notTaken int) {
@@ -74,14 +68,15 @@ func (r *route) signals(ctx context.Context, batch []Signal) (notTaken int) {
 	defer passedPool.Put(p)
 	leftOut := 0
 	for i := range batch {
-		switch out, err := r.admit(&batch[i]); {
+		s := &batch[i]
+		switch out, err := r.admit(s); {
 		case err == nil:
-			p.signals, p.came = append(p.signals, out), append(p.came, batch[i])
+			p.signals, p.came = append(p.signals, out), append(p.came, s)
 		case errors.Is(err, ErrNotTaken):
 			leftOut++
 		default:
 			notTaken += r.send(ctx, p, began) // keeps the order
-			_ = r.settle(batch[i], 0, err)
+			_ = r.settle(s, 0, err)
 		}
 	}
 	notTaken += r.send(ctx, p, began)
@@ -95,7 +90,7 @@ func (r *route) send(ctx context.Context, p *passed, began time.Duration) (notTa
 	if len(p.signals) == 0 {
 		return 0
 	}
-	defer p.reset()
+	defer func() { p.signals, p.came = p.signals[:0], p.came[:0] }()
 	to := &r.sinks.branches[0]
 	toBegan := to.counter.beginSignals(len(p.signals), bytesOf(p.signals))
 	for at := 0; at < len(p.signals); {

@@ -181,7 +181,9 @@ func sendMoody(t *testing.T, routes []router.Route, signals []router.Signal, bat
 // onlyOf takes the signals of one event.
 type onlyOf string
 
-func (e onlyOf) Signal(s router.Signal) (router.Signal, bool, error) { return s, e.MayTake("", s.Event), nil }
+func (e onlyOf) Signal(s router.Signal) (router.Signal, bool, error) {
+	return s, e.MayTake("", s.Event), nil
+}
 
 func (e onlyOf) Stream(info router.StreamInfo) (router.StreamInfo, bool, error) {
 	return info, e.MayTake("", info.Event), nil

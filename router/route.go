@@ -62,13 +62,13 @@ func (r *route) close() {
 
 func (r *route) Signal(ctx context.Context, s Signal) error {
 	began := r.counter.beginSignals(1, len(s.Data))
-	return r.settle(s, began, r.carry(ctx, &s))
+	return r.settle(&s, began, r.carry(ctx, &s))
 }
 
 // settle notes how a signal has ended. Without an error it may stand for several
 // that began together. It keeps one that has failed, and returns then, too, nil:
 // an error is ErrNotTaken.
-func (r *route) settle(s Signal, began time.Duration, err error) error {
+func (r *route) settle(s *Signal, began time.Duration, err error) error {
 	r.counter.endSignal(began, err)
 	switch {
 	case err == nil:
@@ -76,7 +76,7 @@ func (r *route) settle(s Signal, began time.Duration, err error) error {
 	case errors.Is(err, ErrNotTaken):
 		return err
 	default:
-		r.lost(s, err)
+		r.lost(*s, err)
 	}
 	return nil
 }

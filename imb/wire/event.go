@@ -29,12 +29,15 @@ func BeginEvent(dst []byte, id, tick int32, kind Kind, flags Flags) []byte {
 
 // ParseEvent decodes the payload of an event frame. Data is part of p.
 func ParseEvent(p []byte) (Event, error) {
-	d := NewDecoder(p)
-	e := Event{ID: d.Int32(), Tick: d.Int32()}
-	kindAndFlags := d.Uint32()
-	e.Kind, e.Flags = Kind(kindAndFlags), Flags(kindAndFlags&^0xFF)
-	e.Data = d.Rest()
-	return e, named(CmdEvent, d.Err())
+	if len(p) < EventHeaderSize {
+		return Event{}, named(CmdEvent, ErrMalformed)
+	}
+	kindAndFlags := le.Uint32(p[8:])
+	return Event{
+		ID: EventID(p), Tick: int32(le.Uint32(p[4:])),
+		Kind: Kind(kindAndFlags), Flags: Flags(kindAndFlags &^ 0xFF),
+		Data: p[EventHeaderSize:len(p):len(p)],
+	}, nil
 }
 
 // EventID returns the id in the payload of an event frame of at least

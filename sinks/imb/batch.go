@@ -36,13 +36,12 @@ func (s *sink) Signals(ctx context.Context, batch []router.Signal) (n int, err e
 	messages := (*pooled)[:0]
 	for i := range batch {
 		m := &batch[i]
-		if t, err := s.config.SignalTarget(*m); err != nil || t != target || m.Relayed != first.Relayed {
+		if m.Event != first.Event || m.Federation != first.Federation || m.Redirected != first.Redirected || m.Relayed != first.Relayed {
 			break
 		}
 		messages = append(messages, imb.Message{Kind: m.Kind, Flags: m.Flags, Tick: m.Tick, Data: m.Data})
 	}
 	n, err = e.SendBatch(ctx, messages)
-	clear(messages) // they hold on to data
 	*pooled = messages
 	messagesPool.Put(pooled)
 	return n, signalError(err)

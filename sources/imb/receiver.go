@@ -113,8 +113,8 @@ func (r *receiver) signals(messages []imb.Message) (n int) {
 	defer r.activity.end()
 	if len(r.left) == 0 { // else these messages are those that were left
 		r.left = r.batch[:0]
-		for _, m := range messages {
-			r.left = append(r.left, r.received(m))
+		for i := range messages {
+			r.left = append(r.left, r.received(&messages[i]))
 		}
 		r.batch = r.left
 	}
@@ -132,10 +132,10 @@ func (r *receiver) signal(m imb.Message) {
 	defer r.activity.end()
 	// An error other than ErrNotTaken is possible only when the router stops:
 	// routes keep the signals that they cannot deliver.
-	_ = r.next.Signal(r.ctx, r.received(m))
+	_ = r.next.Signal(r.ctx, r.received(&m))
 }
 
-func (r *receiver) received(m imb.Message) router.Signal {
+func (r *receiver) received(m *imb.Message) router.Signal {
 	federation, event := router.SplitName(r.source.connection.Options.Federation, m.Name)
 	return router.Signal{
 		ID: router.NextID(), Federation: federation, Event: event, Relayed: true,
@@ -155,7 +155,7 @@ func (r *receiver) drop(m imb.Message) {
 		cause = errStopped
 	}
 	if d, ok := r.next.(router.Dropper); ok {
-		d.Drop(r.received(m), cause)
+		d.Drop(r.received(&m), cause)
 	}
 }
 
