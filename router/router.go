@@ -67,6 +67,9 @@ type Route struct {
 	Filter   Filter // nil takes every message as it is
 	// LoopGuard is for messages that go round through other routers.
 	LoopGuard LoopGuard
+	// LogLevel is that of the least important lines about the route to show, see
+	// RouteLog; nil for that of the log.
+	LogLevel *slog.Level
 }
 
 // check finds names that stand for nothing.

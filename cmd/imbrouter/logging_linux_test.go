@@ -68,6 +68,15 @@ func TestLogFormatJournal(t *testing.T) {
 	entries := startJournal(t, folder)
 	s := newSite(t)
 	s.writeQuickstart()
+	s.write("quickstart.toml", read(t, s.path("quickstart.toml"))+`
+[sinks.print]
+type = "log"
+level = "debug"
+[routes.show]
+from = ["incoming"]
+to = ["print"]
+log_level = "debug"
+`)
 	program, err := exec.LookPath("imbrouter")
 	if err != nil {
 		t.Fatal(err)
@@ -111,10 +120,11 @@ func TestLogFormatJournal(t *testing.T) {
 	find(`^hub is listening address=`)
 	s.drop("a b.bin", 1000)
 	for expression, want := range map[string]map[string]string{
-		`^sent source=outbox path="a b.bin" size=1000 took=`: {"PRIORITY": "6", "SOURCE": "outbox", "PATH": "a b.bin", "SIZE": "1000"},
+		`^sent source=outbox path="a b.bin" size=1000 took=`: {"PRIORITY": "6", "SOURCE": "outbox", "PATH": "a b.bin", "SIZE": "1000", "ROUTE": "send"},
 		`^file received sink=inbox path=.* event=demo.files stream="a b.bin"`: {
-			"PRIORITY": "6", "SINK": "inbox", "PATH": s.path("received/a b.bin"), "EVENT": "demo.files",
+			"PRIORITY": "6", "SINK": "inbox", "PATH": s.path("received/a b.bin"), "EVENT": "demo.files", "ROUTE": "receive",
 		},
+		`^stream sink=print event=demo.files`: {"PRIORITY": "7", "SINK": "print", "ROUTE": "show"}, // below --log-level
 	} {
 		entry := find(expression)
 		for name, value := range want {

@@ -99,7 +99,7 @@ func run(ctx context.Context, cmd *cobra.Command, path string, logs *logFlags, w
 		return err
 	}
 	server = admin.New(admin.Options{Daemon: d, Reloader: r, Stuck: dog.stuck, Version: version(), Token: token, Log: log})
-	page := web.New(web.Options{Daemon: d, Status: server.Status, Reload: r.Reload, Log: log})
+	page := web.New(web.Options{Daemon: d, Status: server.Status, Reload: r.Reload, Log: d.Log()})
 	server.Handle("/", page)
 	ctx, stopHangups := r.listen(ctx, onTerminal, h)
 	defer stopHangups()

@@ -14,6 +14,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"imbrouter/router"
 	"imbrouter/router/config"
 )
 
@@ -232,10 +233,15 @@ func TestEventLog(t *testing.T) {
 	log.Info("sent", "path", "a b", "took", 1500*time.Millisecond)
 	log.With("route", "r").Warn("slow")
 	log.WithGroup("g").Error("failed", "error", errors.New("two\nlines"))
+	levels := router.NewRouteLog(log.Handler())
+	levels.Follow([]router.Route{{Name: "loud", LogLevel: new(slog.LevelDebug)}, {Name: "quiet", LogLevel: new(slog.LevelError)}})
+	slog.New(levels).With("route", "loud").Debug("shown")
+	slog.New(levels).With("route", "quiet").Warn("not shown")
 	want := []string{
 		`info: msg=sent path="a b" took=1.5s`,
 		`warning: msg=slow route=r`,
 		`error: msg=failed g.error="two\nlines"`,
+		`info: msg=shown route=loud`,
 	}
 	if !slices.Equal(events.entries, want) {
 		t.Errorf("entries\n%s\nwant\n%s", strings.Join(events.entries, "\n"), strings.Join(want, "\n"))

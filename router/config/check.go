@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 
 	"github.com/BurntSushi/toml"
@@ -107,6 +108,21 @@ func (c *Check) OneOf(key, value string, allowed ...string) {
 	if !slices.Contains(allowed, value) {
 		c.Errorf(key, "%q is not known%s", value, suggest(value, allowed, "values"))
 	}
+}
+
+// LogLevel returns the level of lines of the log that a value names; nil for "",
+// unless that is what the file says.
+func (c *Check) LogLevel(key, name string) *slog.Level {
+	levels := []string{"debug", "info", "warn", "error"}
+	c.claim(key).allowed = levels
+	if name == "" && !c.Defined(key) {
+		return nil
+	}
+	c.OneOf(key, name, levels...)
+	level := new(slog.Level)
+	// An unknown name has been reported: the zero level serves until then.
+	_ = level.UnmarshalText([]byte(name))
+	return level
 }
 
 // Range reports a value that is not within bounds.

@@ -24,7 +24,8 @@
 //	[hub]                        run a hub inside the process, see Hub
 //	[connections.NAME]           an address with an identity, see Connection
 //	[sources.NAME], [sinks.NAME] a part; its type says which keys it has
-//	[routes.NAME]                from, to, when, set, max_work, loop_guard, see below
+//	[routes.NAME]                from, to, when, set, max_work, loop_guard,
+//	                             log_level, see below
 //	[router]                     see RouterSettings
 //	[admin]                      see Admin
 //	[[tests]]                    what the routes are to do, see Test
@@ -34,7 +35,8 @@
 // without it, all. `set` is a table with an expression for each field to set.
 // `max_work` bounds what they may cost on one message, see package filter.
 // `loop_guard` says what to do when one message comes from a hub again and again,
-// because other programs relay it back.
+// because other programs relay it back. `log_level` says which lines about the
+// route the log shows.
 //
 // Paths are relative to the folder of the file. Durations and sizes are text
 // with a unit: "500ms", "10GiB".

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -103,7 +104,7 @@ func TestLoad(t *testing.T) {
 
 	wantRoutes := []router.Route{
 		{Name: "z", From: []string{"outbox"}, To: []string{"hub"}, LoopGuard: router.LoopGuardStop},
-		{Name: "a", From: []string{"incoming", "outbox"}, To: []string{"inbox"}, LoopGuard: router.LoopGuardWarn},
+		{Name: "a", From: []string{"incoming", "outbox"}, To: []string{"inbox"}, LoopGuard: router.LoopGuardWarn, LogLevel: new(slog.LevelWarn)},
 	}
 	if diff := cmp.Diff(wantRoutes, cfg.Routes, cmpopts.IgnoreFields(router.Route{}, "Filter")); diff != "" {
 		t.Errorf("routes (-want +got)\n%s", diff)

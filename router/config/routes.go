@@ -28,6 +28,9 @@ type routeTable struct {
 	// and again: "warn" tells of it, "stop" makes the route take nothing more
 	// until a reload, "off" does not look. Default "warn".
 	LoopGuard router.LoopGuard `toml:"loop_guard"`
+	// LogLevel is that of the least important lines about the route to show:
+	// "debug", "info", "warn" or "error". Default that of the log.
+	LogLevel string `toml:"log_level"`
 }
 
 // maxWork is some minutes of work for one message.
@@ -64,6 +67,7 @@ func (l *loader) routes() (all []route) {
 		Range(c, "max_work", r.MaxWork, 1, maxWork)
 		c.OneOf("loop_guard", string(r.LoopGuard),
 			string(router.LoopGuardWarn), string(router.LoopGuardStop), string(router.LoopGuardOff))
+		level := c.LogLevel("log_level", r.LogLevel)
 		r.From = l.references(c, "from", r.From, "sources")
 		r.To = l.references(c, "to", r.To, "sinks")
 		before := len(l.problems)
@@ -71,7 +75,7 @@ func (l *loader) routes() (all []route) {
 		r.broken = len(l.problems) > before
 		all = append(all, r)
 
-		built := router.Route{Name: name, From: r.From, To: r.To, LoopGuard: r.LoopGuard}
+		built := router.Route{Name: name, From: r.From, To: r.To, LoopGuard: r.LoopGuard, LogLevel: level}
 		if r.filter != nil {
 			built.Filter = r.filter
 		}

@@ -40,9 +40,10 @@ type Options struct {
 // Daemon is a configuration made to run, once.
 type Daemon struct {
 	log     *slog.Logger
-	hub     *hub.Hub // nil when the configuration has none
-	listen  string   // its address
-	locator string   // the address at which it can be looked for; "" for none
+	levels  *router.RouteLog // the handler of log
+	hub     *hub.Hub         // nil when the configuration has none
+	listen  string           // its address
+	locator string           // the address at which it can be looked for; "" for none
 	echoes  router.Echoes
 	router  *router.Router
 	probe   probe
@@ -61,11 +62,12 @@ func New(cfg *config.Config, o Options) (_ *Daemon, err error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	d := &Daemon{log: o.Log, probe: probe{asked: make(chan struct{}, 1)}}
+	levels := router.NewRouteLog(o.Log.Handler())
+	d := &Daemon{log: slog.New(levels), levels: levels, probe: probe{asked: make(chan struct{}, 1)}}
 	d.config.Store(cfg)
 	if cfg.Hub != nil {
 		d.listen, d.locator = cfg.Hub.Listen, cfg.Hub.Locator
-		d.hub = hub.New(cfg.Hub.Options(o.Log.With("hub", cfg.Hub.Listen)))
+		d.hub = hub.New(cfg.Hub.Options(d.log.With("hub", cfg.Hub.Listen)))
 	}
 	if err := d.openState(cfg); err != nil {
 		return nil, err
@@ -78,8 +80,9 @@ func New(cfg *config.Config, o Options) (_ *Daemon, err error) {
 	if d.plan, err = d.build(cfg, new(config.Config).Compare(cfg)); err != nil {
 		return nil, err
 	}
+	d.levels.Follow(d.plan.Routes)
 	d.router, err = router.New(d.plan, router.Options{
-		Log: o.Log, StopTimeout: time.Duration(cfg.Router.StopTimeout),
+		Log: d.log, StopTimeout: time.Duration(cfg.Router.StopTimeout),
 		LogProgress: o.LogProgress, OnReady: o.OnReady,
 		Journal: d.journal, DeadLetters: d.letters, Hash: cfg.Router.JournalSHA256,
 	})
@@ -175,7 +178,9 @@ func (d *Daemon) Reload(ctx context.Context, cfg *config.Config) (config.Differe
 	if err != nil {
 		return diff, err
 	}
+	d.levels.Follow(plan.Routes) // also for what is told while it is applied
 	if err := d.router.Apply(ctx, plan); err != nil {
+		d.levels.Follow(d.plan.Routes)
 		return diff, err
 	}
 	d.config.Store(cfg)
@@ -222,6 +227,9 @@ func (d *Daemon) HubStats() (stats hub.Stats, ok bool) {
 	}
 	return d.hub.Stats(), true
 }
+
+// Log returns the log that goes by the routes' own levels.
+func (d *Daemon) Log() *slog.Logger { return d.log }
 
 // Router returns the running router.
 func (d *Daemon) Router() *router.Router { return d.router }

@@ -37,9 +37,7 @@ func (c *Config) GoSource() string { return goSource }
 
 // Check implements config.Part.
 func (c *Config) Check(check *config.Check) {
-	check.OneOf("level", c.Level, "debug", "info", "warn", "error")
-	// An unknown name has been reported: the zero level serves until then.
-	_ = c.level.UnmarshalText([]byte(c.Level))
+	c.level = *check.LogLevel("level", c.Level)
 }
 
 // Traffic implements config.Part: nothing flows on.
