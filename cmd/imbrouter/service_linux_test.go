@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -76,53 +75,84 @@ func TestServiceUnit(t *testing.T) {
 	}
 }
 
-// The unit's commands start the service and reload it; a configuration that is
-// wrong makes the reload fail, and the service does not hear of it.
-func TestServiceReload(t *testing.T) {
-	t.Parallel()
+// unitCommands returns the commands of the unit that a key names, to be run in the
+// folder with quickstart.toml and in the environment that systemd gives them.
+func (s *site) unitCommands(key string, pid int, env ...string) (all []*exec.Cmd) {
+	s.t.Helper()
 	program, err := exec.LookPath("imbrouter")
 	if err != nil {
-		t.Fatal(err)
+		s.t.Fatal(err)
 	}
-	s := newSite(t)
-	s.writeQuickstart()
-	unit := read(t, systemdFiles+"imbrouter.service")
-	commands := func(key, pid string) (all []*exec.Cmd) {
-		replace := strings.NewReplacer("/usr/bin/imbrouter", program, "/etc/imbrouter/imbrouter.toml", "quickstart.toml", "$MAINPID", pid)
-		for _, line := range regexp.MustCompile(`(?m)^`+key+`=(.*)$`).FindAllStringSubmatch(unit, -1) {
-			words := strings.Fields(replace.Replace(line[1]))
-			cmd := exec.Command(words[0], words[1:]...)
-			cmd.Dir = s.dir
-			all = append(all, cmd)
-		}
-		return all
+	replace := strings.NewReplacer("/usr/bin/imbrouter", program, "/etc/imbrouter/imbrouter.toml", "quickstart.toml", "$MAINPID", strconv.Itoa(pid))
+	for _, line := range regexp.MustCompile(`(?m)^`+key+`=(.*)$`).FindAllStringSubmatch(read(s.t, systemdFiles+"imbrouter.service"), -1) {
+		words := strings.Fields(replace.Replace(line[1]))
+		cmd := exec.Command(words[0], words[1:]...)
+		cmd.Dir, cmd.Env = s.dir, append(os.Environ(), env...)
+		all = append(all, cmd)
 	}
-	p := s.startCommand("service", commands("ExecStart", "")[0])
-	p.await(`hub is listening`)
-	reload := func() error { // as systemd does: up to the first that fails
-		for _, cmd := range commands("ExecReload", strconv.Itoa(p.cmd.Process.Pid)) {
-			if err := cmd.Run(); err != nil {
-				return err
+	return all
+}
+
+// The unit's commands start the service and reload it, also where it has no admin
+// address or may not be asked there. A configuration that is wrong makes the reload
+// fail, and the service goes on with the one before it.
+func TestServiceReload(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name, admin string
+		asked       bool // at the admin address
+	}{
+		{"default", "", true},
+		{"off", "[admin]\nlisten = \"off\"\n", false},
+		{"read only", "[admin]\nread_only = true\n", false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t)
+			s.writeQuickstart()
+			good := read(t, s.path("quickstart.toml")) + test.admin
+			s.write("quickstart.toml", good)
+			m := newManager(t)
+			env := []string{"NOTIFY_SOCKET=" + m.address, "RUNTIME_DIRECTORY=" + filepath.Dir(m.address)}
+			p := s.startCommand("service", s.unitCommands("ExecStart", 0, env...)[0])
+			m.await("READY=1", 0)
+			// reload is what systemd does: up to the first command that fails.
+			reload := func(text string) (code int, output string) {
+				t.Helper()
+				s.write("quickstart.toml", text)
+				for _, cmd := range s.unitCommands("ExecReload", p.cmd.Process.Pid, env...) {
+					text, err := cmd.CombinedOutput()
+					if output += string(text); err != nil {
+						return cmd.ProcessState.ExitCode(), output
+					}
+				}
+				return 0, output
 			}
-		}
-		return nil
-	}
-	p.await(`connected to the hub" sink=broadcast`)
-	if err := reload(); err != nil {
-		t.Errorf("reload: %v", err)
-	}
-	p.await(`reloaded: nothing has changed`)
-	s.write("quickstart.toml", "nonsense")
-	var exit *exec.ExitError
-	if err := reload(); !errors.As(err, &exit) || exit.ExitCode() != exitConfig {
-		t.Errorf("the reload of a wrong configuration gives %v, want exit code %d", err, exitConfig)
-	}
-	p.signal(syscall.SIGTERM)
-	if code := p.awaitEnd(); code != 0 {
-		t.Errorf("exit code %d", code)
-	}
-	if n := p.count(`reloaded`); n != 1 {
-		t.Errorf("the service reloaded %d times, want 1", n)
+			code, output := reload(good)
+			m.await("READY=1", 1)
+			if m.count("RELOADING=1") != 1 || code != 0 || test.asked != strings.Contains(output, "reloaded: nothing has changed") {
+				t.Errorf("a reload ends with %d, %q; systemd was told %q", code, output, m.all())
+			}
+			if signalled := strings.Contains(output, "has SIGHUP; its log says what came of it"); signalled == test.asked {
+				t.Errorf("the reload says %q", output)
+			}
+			code, output = reload(strings.Replace(good, "from = ", "fro = ", 1))
+			if code != exitConfig || !strings.Contains(output, `unknown key "fro"`) {
+				t.Errorf("the reload of a wrong configuration ends with %d, %q; want %d", code, output, exitConfig)
+			}
+			code, _ = reload(strings.Replace(good, "127.0.0.1:0", "127.0.0.1:1", 1)) // needs a restart
+			if failed := code == exitFailure; failed != test.asked {
+				t.Errorf("the reload of a change that needs a restart ends with %d", code)
+			}
+			p.await(`a change of \[hub\] takes effect at a restart only`)
+			m.await("STATUS=Running 2 routes from 2 sources to 2 sinks; hub at 127.0.0.1:0; the changed configuration was not taken", 0)
+			s.drop("after.bin", 1000)
+			p.await(`sent source=outbox path=after.bin`)
+			p.signal(syscall.SIGTERM)
+			if code := p.awaitEnd(); code != 0 {
+				t.Errorf("exit code %d", code)
+			}
+		})
 	}
 }
 

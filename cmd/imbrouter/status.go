@@ -26,6 +26,9 @@ const askTimeout = 10 * time.Second
 // adminFlags find the router that a command asks.
 type adminFlags struct{ socket, tokenFile string }
 
+// errNoAddress is wrapped when a configuration lets nobody ask.
+var errNoAddress = errors.New("no admin address")
+
 // adminArgs are those of a command that asks a router.
 var adminArgs = withUsage(cobra.MaximumNArgs(1))
 
@@ -53,7 +56,7 @@ func (f *adminFlags) client(cmd *cobra.Command, args []string) (*admin.Client, e
 		return nil, err
 	}
 	if a.Listen == config.AdminOff {
-		return nil, fmt.Errorf("%s has no admin address: `listen` in [admin] names one", args[0])
+		return nil, fmt.Errorf("%s has %w: `listen` in [admin] names one", args[0], errNoAddress)
 	}
 	return adminClient(a.Listen, a.TokenFile)
 }

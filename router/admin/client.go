@@ -18,8 +18,13 @@ import (
 // maxReply bounds what a Client reads of an answer, in bytes.
 const maxReply = 64 << 20
 
-// ErrNotRunning is wrapped by the errors of a Client when nobody answers.
-var ErrNotRunning = errors.New("no imbrouter answers")
+var (
+	// ErrNotRunning is wrapped by the errors of a Client when nobody answers.
+	ErrNotRunning = errors.New("no imbrouter answers")
+	// ErrForbidden is wrapped by them when nobody may ask for that there, such as
+	// for a change where the configuration says read_only.
+	ErrForbidden = errors.New("not for anybody")
+)
 
 // Client asks a router that runs, in this process or another one. It is safe for
 // concurrent use.
@@ -86,7 +91,11 @@ func (c *Client) ask(ctx context.Context, method, path string, answer any) error
 	body := io.LimitReader(response.Body, maxReply)
 	if response.StatusCode >= http.StatusMultipleChoices {
 		text, _ := io.ReadAll(io.LimitReader(body, maxText))
-		return fmt.Errorf("%q answers %s: %s", c.address, response.Status, strings.TrimSpace(string(text)))
+		err := fmt.Errorf("%q answers %s: %s", c.address, response.Status, strings.TrimSpace(string(text)))
+		if response.StatusCode == http.StatusForbidden {
+			err = forbiddenError{err}
+		}
+		return err
 	}
 	if answer == nil {
 		return nil
@@ -96,6 +105,11 @@ func (c *Client) ask(ctx context.Context, method, path string, answer any) error
 	}
 	return nil
 }
+
+// forbiddenError is an ErrForbidden that the answer says enough about.
+type forbiddenError struct{ error }
+
+func (e forbiddenError) Is(target error) bool { return target == ErrForbidden }
 
 // isDial tells whether there was nobody to connect to.
 func isDial(err error) bool {
