@@ -227,13 +227,14 @@ func (c *counter) drop(size int, err error) {
 func (c *counter) end(f *flow, err error) (taken bool) {
 	switch {
 	case err == nil:
-		if now := c.clock.Load(); c.succeeded.Load() != now {
-			c.succeeded.Store(now)
-		}
+		c.succeeds()
 		c.goesOn()
 		return true
 	case errors.Is(err, ErrNotTaken):
 		f.notTaken.Add(1)
+		if errors.Is(err, ErrShown) {
+			c.succeeds()
+		}
 		if !errors.Is(err, errNotWanted) { // the sinks were asked
 			c.goesOn()
 		}
@@ -241,6 +242,12 @@ func (c *counter) end(f *flow, err error) (taken bool) {
 		c.fail(f, causeOf(err), err)
 	}
 	return false
+}
+
+func (c *counter) succeeds() {
+	if now := c.clock.Load(); c.succeeded.Load() != now {
+		c.succeeded.Store(now)
+	}
 }
 
 // goesOn notes that a message has met no failure.

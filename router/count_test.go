@@ -84,6 +84,7 @@ func TestCausesOfFailures(t *testing.T) {
 		{name: "signal at the second try", signal: true, fail: []error{errors.New("no")}, sinks: "1 other"},
 		{name: "signal cut off", signal: true, fail: []error{router.Permanent(context.Canceled)}, route: "1 stopped", sinks: "1 stopped"},
 		{name: "signal not taken", signal: true, fail: []error{router.ErrNotTaken}},
+		{name: "signal only shown", signal: true, fail: []error{router.ErrShown}},
 		{name: "signal, expression", signal: true, filter: broken{}, route: "1 expression"},
 		{name: "stream", body: "whole"},
 		{name: "stream refused", fail: []error{router.Permanent(errors.New("no"))}, route: "1 refused", sinks: "1 refused"},
@@ -126,7 +127,7 @@ func TestCausesOfFailures(t *testing.T) {
 			if (route.Failed != nil) != failed || failed && route.Failed.Err == nil {
 				t.Errorf("the route's last failure is %+v", route.Failed)
 			}
-			if succeeded := !failed && notTaken == 0; route.Succeeded.IsZero() == succeeded {
+			if succeeded := !failed && (notTaken == 0 || errors.Is(tt.fail[0], router.ErrShown)); route.Succeeded.IsZero() == succeeded {
 				t.Errorf("the route's last success is %v", route.Succeeded)
 			}
 			if source.Transfers != 0 || route.Transfers != 0 || sink.Transfers != 0 {

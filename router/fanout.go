@@ -145,12 +145,14 @@ func (f *fanout) Stream(ctx context.Context, info StreamInfo) (StreamWriter, err
 // settle returns the error that an outcome amounts to, and remembers it for a
 // retry if there may be one.
 func (f *fanout) settle(id uint64, o outcome, again bool) error {
-	taken, retry := 0, false
+	taken, retry, none := 0, false, ErrNotTaken
 	var failed branchErrors
 	for i, err := range o {
 		switch {
 		case err == nil:
 			taken++
+		case errors.Is(err, ErrShown):
+			none = ErrShown
 		case errors.Is(err, ErrNotTaken):
 		default:
 			failed = append(failed, f.branches[i].wrap(err))
@@ -168,7 +170,7 @@ func (f *fanout) settle(id uint64, o outcome, again bool) error {
 	case len(failed) > 1:
 		return failed
 	case taken == 0:
-		return ErrNotTaken
+		return none
 	}
 	return nil
 }

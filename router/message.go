@@ -3,6 +3,7 @@ package router
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"sync/atomic"
@@ -218,6 +219,9 @@ type Filter interface {
 var (
 	// ErrNotTaken says that no route or sink wants the message.
 	ErrNotTaken = errors.New("no route takes it")
+	// ErrShown is an ErrNotTaken that says that a sink that only looks on has seen
+	// the message: that went well, and there is nobody to keep it.
+	ErrShown = fmt.Errorf("%w: it was only shown", ErrNotTaken)
 	// ErrUnavailable says that a destination is out of reach for now.
 	ErrUnavailable = errors.New("destination is not available")
 	// ErrPermanent is matched by every error that Permanent made.

@@ -64,7 +64,7 @@ func (s *sink) Signal(ctx context.Context, m router.Signal) error {
 		s.log.Log(ctx, s.level, "signal", "event", short(m.FullName()), "kind", m.Kind.String(),
 			"data", wire.Describe(m.Kind, m.Data))
 	}
-	return router.ErrNotTaken
+	return router.ErrShown
 }
 
 func (s *sink) Stream(_ context.Context, info router.StreamInfo) (router.StreamWriter, error) {
@@ -84,7 +84,7 @@ func (s *stream) Write(p []byte) (int, error) {
 
 func (s *stream) Commit(ctx context.Context) error {
 	s.sink.log.Log(ctx, s.sink.level, "stream", s.attributes()...)
-	return router.ErrNotTaken
+	return router.ErrShown
 }
 
 func (s *stream) Abort(cause error) {

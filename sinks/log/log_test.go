@@ -169,12 +169,13 @@ func TestFileStaysUnlessAnotherSinkTakesIt(t *testing.T) {
 	for _, test := range []struct {
 		to   []string
 		want error
-	}{{[]string{"print"}, router.ErrNotTaken}, {[]string{"print", "taker"}, nil}} {
+	}{{[]string{"print"}, router.ErrShown}, {[]string{"print", "other"}, router.ErrShown}, {[]string{"print", "taker"}, nil}} {
 		sink, lines := build(t, "info")
+		other, _ := build(t, "info")
 		source := send{make(chan error, 1)}
 		r, err := router.New(router.Plan{
 			Sources: map[string]router.Source{"drop": source},
-			Sinks:   map[string]router.Sink{"print": sink, "taker": taker{}},
+			Sinks:   map[string]router.Sink{"print": sink, "other": other, "taker": taker{}},
 			Routes:  []router.Route{{Name: "show", From: []string{"drop"}, To: test.to}},
 		}, router.Options{})
 		if err != nil {

@@ -227,7 +227,9 @@ func (s *stream) End(err error) {
 		r.activity.begin()
 		defer r.activity.end()
 		if err := s.w.Commit(r.ctx); err != nil {
-			r.lost(s.in, err)
+			if !errors.Is(err, router.ErrNotTaken) { // such as that it was only shown
+				r.lost(s.in, err)
+			}
 			return
 		}
 		r.source.losses.Success()
