@@ -170,7 +170,7 @@ func benchAll(f *benchFlags) *cobra.Command {
 		Short: "Everything, with what is to be reached; it takes several minutes and 2 GiB of disk",
 		Long: `Everything that the program is measured by, with what it is to reach on two
 processors, and whether it does. It takes several minutes and 2 GiB of disk.`,
-		Example: "  imbrouter bench all\n  imbrouter bench all --scale 0.1",
+		Example: "  imbrouter bench all --scale 0.1",
 		Args:    withUsage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if scale <= 0 || scale > 100 {

@@ -42,8 +42,12 @@ func TestMain(m *testing.M) {
 //	replace FILE OLD NEW        replace each OLD in a file, which must hold it
 //	random FILE SIZE            write a file of SIZE bytes that look random
 //	same FILE FILE              compare files of any content
-//	examples COMMAND            run each line of the examples in a command's help
-//	                            with sh, which must succeed
+//	examples COMMAND... [OLD=NEW...]
+//	                            run each line of the examples in a command's help
+//	                            with sh, which must succeed, each OLD replaced
+//	running REGEXP COMMAND... [OLD=NEW...]
+//	                            the same with those that run until they are
+//	                            stopped, when their output has a match
 //	pyimb ADDRESS               play the Python client's recorded bytes to a
 //	                            hub and compare its answer with the recording
 func TestScripts(t *testing.T) {
@@ -61,7 +65,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"launch": launch, "terminate": terminate, "hangup": hangup, "await": await, "awaitfile": awaitFile,
 			"replace": replace, "random": random, "same": same, "pyimb": pyimb,
-			"examples": examplesOfHelp,
+			"examples": runExamples, "running": startExamples,
 		},
 	})
 }
@@ -202,16 +206,48 @@ func same(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-func examplesOfHelp(ts *testscript.TestScript, neg bool, args []string) {
-	need(ts, neg, len(args) == 1, "examples COMMAND")
-	cmd, _, err := rootCommand().Find(args)
-	ts.Check(err)
-	if cmd.Example == "" {
-		ts.Fatalf("the help of %s has no example", args[0])
-	}
-	for line := range strings.Lines(cmd.Example) {
+func runExamples(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, neg, len(args) >= 1, "examples COMMAND... [OLD=NEW...]")
+	for _, line := range examplesOf(ts, args) {
 		ts.Check(ts.Exec("sh", "-c", line))
 	}
+}
+
+func startExamples(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, neg, len(args) >= 2, "running REGEXP COMMAND... [OLD=NEW...]")
+	for _, line := range examplesOf(ts, args[1:]) {
+		launch(ts, false, []string{"example", "sh", "-c", "exec " + line})
+		await(ts, false, []string{"example.log", args[0]})
+		terminate(ts, false, []string{"example"})
+	}
+}
+
+// examplesOf returns the lines of a command's examples, with what is replaced.
+func examplesOf(ts *testscript.TestScript, args []string) (lines []string) {
+	var name, replaced []string
+	for _, arg := range args {
+		if before, after, ok := strings.Cut(arg, "="); ok {
+			replaced = append(replaced, before, after)
+		} else {
+			name = append(name, arg)
+		}
+	}
+	cmd, _, err := rootCommand().Find(name)
+	ts.Check(err)
+	if cmd.Example == "" {
+		ts.Fatalf("the help of %s has no example", cmd.CommandPath())
+	}
+	example := cmd.Example
+	for i := 0; i < len(replaced); i += 2 {
+		if !strings.Contains(example, replaced[i]) {
+			ts.Fatalf("the examples of %s do not have %q", cmd.CommandPath(), replaced[i])
+		}
+		example = strings.ReplaceAll(example, replaced[i], replaced[i+1])
+	}
+	for line := range strings.Lines(example) {
+		lines = append(lines, strings.TrimSpace(line))
+	}
+	return lines
 }
 
 func pyimb(ts *testscript.TestScript, neg bool, args []string) {
