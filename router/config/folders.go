@@ -70,7 +70,7 @@ func (l *loader) sharedSource(a, b folderPart) string {
 		mover, reader := pair[0], pair[1]
 		for _, moved := range mover.Moved {
 			if lies(reader.Folder, moved) {
-				return fmt.Sprintf("%s moves the files that it is done with to folder %s, from where %s would send them again (lines %d and %d); use another folder",
+				return fmt.Sprintf("%s has folder %s for the files that it is done with, from where %s would send them again (lines %d and %d); use another folder",
 					mover.header, l.folderName(moved), reader.header, l.line(a.at), l.line(b.at))
 			}
 		}

@@ -124,8 +124,8 @@ type Traffic struct {
 	// Reads tells whether a source reads files in a folder below Folder, with
 	// "/" and relative to it. Nil stands for all. A sink may write anywhere.
 	Reads func(below string) bool
-	// Moved are the absolute paths of folders to which a source moves the
-	// files that it is done with.
+	// Moved are the absolute paths of folders that a source has for the files
+	// that it is done with.
 	Moved []string
 	// Removes says that files are removed after a time: by a sink from Folder
 	// what it has put there, and by a source from the folders in Moved.

@@ -134,10 +134,9 @@ func checkPatterns(check *config.Check, key string, patterns []string) {
 
 // Traffic implements config.Part.
 func (c *Config) Traffic() config.Traffic {
-	moved := []string{filepath.Join(c.Path, failedDir)}
-	if c.After == afterMove || c.sent().Any() {
-		moved = append(moved, filepath.Join(c.Path, sentDir))
-	}
+	// Both are the source's own, whether it moves something there or not: another
+	// one that sends from there would have to stop when a key is changed.
+	moved := []string{filepath.Join(c.Path, failedDir), filepath.Join(c.Path, sentDir)}
 	return config.Traffic{Folder: c.Path, Reads: c.reads, Moved: moved, Removes: c.sent().Any() || c.failed().Any()}
 }
 
