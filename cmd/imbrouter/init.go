@@ -6,15 +6,21 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"imbrouter/router/config"
 )
 
 // starts are the configurations that init writes.
 //
 //go:embed init/*.toml
 var starts embed.FS
+
+// schemaFile is the schema that a configuration from init names, in its folder.
+const schemaFile = "imbrouter.schema.json"
 
 // startKinds are their names, in the order of the help.
 var startKinds = []string{"drop", "collect", "relay"}
@@ -24,7 +30,8 @@ func initCommand() *cobra.Command {
 		Use:   "init drop|collect|relay [FILE]",
 		Short: "Write a configuration to start from",
 		Long: `Write a configuration to start from, with comments, into FILE (imbrouter.toml
-when it is left out). A file that exists is left as it is.
+when it is left out), and beside it the schema that it names for editors. A file that
+exists is left as it is.
 
   drop     a folder whose files are broadcast, and a hub
   collect  a folder that collects the streams of a federation
@@ -45,7 +52,11 @@ when it is left out). A file that exists is left as it is.
 			if path == "" {
 				return usage(cmd, errors.New("FILE is empty"))
 			}
-			if err := writeNew(path, strings.ReplaceAll(string(text), "FILE", printable(path))); err != nil {
+			start := "#:schema " + schemaFile + "\n\n" + strings.ReplaceAll(string(text), "FILE", printable(path))
+			if err := writeNew(path, start); err != nil {
+				return err
+			}
+			if err := writeSchema(filepath.Join(filepath.Dir(path), schemaFile)); err != nil {
 				return err
 			}
 			fmt.Fprintf(cmd.ErrOrStderr(), `%[1]s is written. Next:
@@ -57,6 +68,18 @@ when it is left out). A file that exists is left as it is.
 			return nil
 		},
 	}
+}
+
+// writeSchema writes the schema of configurations, unless there is one.
+func writeSchema(path string) error {
+	if _, err := os.Lstat(path); err == nil {
+		return nil
+	}
+	text, err := config.Schema(kinds)
+	if err != nil {
+		return err
+	}
+	return writeNew(path, string(text))
 }
 
 // writeNew writes a file that does not exist.
