@@ -49,7 +49,7 @@ func account(t *testing.T, p router.Plan, do func(next router.Sink)) []string {
 		t.Fatal(err)
 	}
 	var lines []string
-	for r, err := range journal.Read(path, journal.Filter{}) {
+	for r, err := range journal.Read(t.Context(), path, journal.Filter{}) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -215,7 +215,7 @@ func TestJournalTellsWhereAFileWasGivenUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	var got []string
-	for r, err := range journal.Read(path, journal.Filter{Outcomes: []journal.Outcome{journal.Failed, journal.PossiblySent}}) {
+	for r, err := range journal.Read(t.Context(), path, journal.Filter{Outcomes: []journal.Outcome{journal.Failed, journal.PossiblySent}}) {
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -124,7 +124,7 @@ func parseTime(text string, now time.Time) (time.Time, error) {
 
 // show prints records. What cannot be read of the journal is told of at the end.
 func (h *history) show(cmd *cobra.Command, path string) error {
-	records := journal.Read(path, h.filter)
+	records := journal.Read(cmd.Context(), path, h.filter)
 	if h.follow {
 		records = journal.Follow(cmd.Context(), path, h.filter)
 	}

@@ -29,7 +29,7 @@ func TestNoRegularFile(t *testing.T) {
 			}
 			_, openErr := journal.Open(path, journal.Options{})
 			readErr := errors.New("nothing came")
-			for _, readErr = range journal.Read(path, journal.Filter{}) {
+			for _, readErr = range journal.Read(t.Context(), path, journal.Filter{}) {
 				break
 			}
 			for _, err := range []error{openErr, readErr} {

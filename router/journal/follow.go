@@ -10,15 +10,15 @@ import (
 // followInterval is how often Follow looks for what is new.
 const followInterval = 250 * time.Millisecond
 
-// Follow is Read that goes on with what is written until ctx ends. The journal
-// need not be there yet.
+// Follow is Read that goes on with what is written until ctx ends, which is no error.
+// The journal need not be there yet.
 func Follow(ctx context.Context, path string, f Filter) iter.Seq2[Record, error] {
 	return func(yield func(Record, error) bool) {
 		if err := f.Check(); err != nil {
 			yield(Record{}, err)
 			return
 		}
-		r := reader{files: files{path}, filter: f, yield: yield, follow: true}
+		r := reader{ctx: ctx, files: files{path}, filter: f, yield: yield, follow: true}
 		defer r.close()
 		tick := time.NewTicker(followInterval)
 		defer tick.Stop()

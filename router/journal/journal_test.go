@@ -52,7 +52,7 @@ func appendNamed(t testing.TB, j *journal.Journal, names ...string) {
 // read returns the records, and the errors about lines.
 func read(t testing.TB, path string, f journal.Filter) (records []journal.Record, damaged []string) {
 	t.Helper()
-	for r, err := range journal.Read(path, f) {
+	for r, err := range journal.Read(t.Context(), path, f) {
 		var line *journal.LineError
 		switch {
 		case errors.As(err, &line):
@@ -187,7 +187,7 @@ func TestFilter(t *testing.T) {
 			}
 		})
 	}
-	for r, err := range journal.Read(path, journal.Filter{Name: "[a"}) {
+	for r, err := range journal.Read(t.Context(), path, journal.Filter{Name: "[a"}) {
 		if err == nil || !strings.Contains(err.Error(), `"[a"`) {
 			t.Errorf("a wrong pattern gives %v, %v", r, err)
 		}
@@ -296,7 +296,7 @@ func TestReadWhileFilesAreRotated(t *testing.T) {
 	}
 	write()
 	next := uint64(0)
-	for r, err := range journal.Read(path, journal.Filter{}) {
+	for r, err := range journal.Read(t.Context(), path, journal.Filter{}) {
 		if err != nil || r.ID != next {
 			t.Fatalf("record %d, %v; want %d", r.ID, err, next)
 		}
@@ -466,7 +466,7 @@ func TestOldFileThatCannotBeRead(t *testing.T) {
 		t.Errorf("log:\n%s", &log)
 	}
 	var got []string
-	for r, err := range journal.Read(path, journal.Filter{}) {
+	for r, err := range journal.Read(t.Context(), path, journal.Filter{}) {
 		if broken := (*journal.FileError)(nil); errors.As(err, &broken) {
 			got = append(got, filepath.Base(broken.Path))
 			continue
@@ -593,5 +593,28 @@ func TestAppendIsGivenUp(t *testing.T) {
 	}
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("Append gives %v", err)
+	}
+}
+
+// Reading ends with its ctx, also where the filter chooses nothing more.
+func TestReadEndsWithItsContext(t *testing.T) {
+	path := pathIn(t)
+	appendNamed(t, open(t, path, journal.Options{}), "wanted", "other", "other")
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var got []string
+	for r, err := range journal.Read(ctx, path, journal.Filter{Name: "wanted"}) {
+		switch {
+		case errors.Is(err, context.Canceled):
+			got = append(got, "canceled")
+		case err != nil:
+			t.Fatal(err)
+		default:
+			got = append(got, r.Name)
+			cancel()
+		}
+	}
+	if want := []string{"wanted", "canceled"}; !slices.Equal(got, want) {
+		t.Errorf("read %q, want %q", got, want)
 	}
 }

@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -29,14 +30,14 @@ func (e *FileError) Unwrap() error { return e.Err }
 // Read returns the records of a journal that a filter chooses, oldest first;
 // none when there is no journal. A program may write to it at the same time. A
 // line that cannot be read gives a *LineError, and a file other than the current
-// one a *FileError, and reading goes on; any other error ends it.
-func Read(path string, f Filter) iter.Seq2[Record, error] {
+// one a *FileError, and reading goes on; any other error ends it, that of ctx as well.
+func Read(ctx context.Context, path string, f Filter) iter.Seq2[Record, error] {
 	return func(yield func(Record, error) bool) {
 		if err := f.Check(); err != nil {
 			yield(Record{}, err)
 			return
 		}
-		r := reader{files: files{path}, filter: f, yield: yield}
+		r := reader{ctx: ctx, files: files{path}, filter: f, yield: yield}
 		defer r.close()
 		r.readAll()
 	}
@@ -45,6 +46,7 @@ func Read(path string, f Filter) iter.Seq2[Record, error] {
 // reader reads the files of a journal. Its methods tell whether to go on: they
 // yield an error that ends the reading themselves.
 type reader struct {
+	ctx    context.Context
 	files  files
 	filter Filter
 	yield  func(Record, error) bool
@@ -139,6 +141,8 @@ func (r *reader) readLines(path string, lines *jsonl.Reader, growing bool) bool 
 	for record, err := range jsonl.Values[Record](lines, path) {
 		var damaged *LineError
 		switch {
+		case r.ctx.Err() != nil: // also while the filter chooses none
+			return !r.follow && r.fail(r.ctx.Err())
 		case growing && errors.Is(err, jsonl.ErrCut):
 			return true
 		case errors.As(err, &damaged):

@@ -2,6 +2,7 @@ package journal
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"io"
 	"io/fs"
@@ -19,7 +20,7 @@ import (
 func (j *Journal) restore() ([]Record, error) {
 	unresolved := map[delivery]Record{}
 	damaged := 0
-	for r, err := range Read(j.files.current, Filter{}) {
+	for r, err := range Read(context.Background(), j.files.current, Filter{}) {
 		var line *LineError
 		var file *FileError
 		switch {

@@ -81,7 +81,7 @@ func (p *Page) followJournal(ctx context.Context) {
 	filter := journal.Filter{Outcomes: slices.DeleteFunc(slices.Clone(journal.Outcomes), func(o journal.Outcome) bool {
 		return o == journal.Unconfirmed
 	})}
-	p.take(ctx, journal.Read(path, filter))
+	p.take(ctx, journal.Read(ctx, path, filter))
 	close(p.history.read)
 	if list := p.history.list(); len(list) > 0 {
 		filter.Since = list[0].Time
