@@ -9,11 +9,14 @@ import (
 	"fmt"
 	"html/template"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
 	"path"
+	"strconv"
 	"strings"
+	"time"
 )
 
 const (
@@ -57,6 +60,8 @@ type gate struct {
 	readOnly bool
 	local    bool // no name but those of this machine is answered to
 	next     http.Handler
+	log      *slog.Logger
+	tries    tries
 }
 
 // guard refuses what a browser asks on behalf of another site: a request that
@@ -66,19 +71,20 @@ type gate struct {
 func (s *Server) guard(at net.Addr) http.Handler {
 	return http.NewCrossOriginProtection().Handler(&gate{
 		token: s.options.Token, readOnly: s.options.Daemon.Config().Admin.ReadOnly,
-		local: at.Network() != "unix" && s.options.Token == "", next: s.mux,
+		local: at.Network() != "unix" && s.options.Token == "", next: s.mux, log: s.log,
 	})
 }
 
 func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	asks := r.Method == http.MethodGet || r.Method == http.MethodHead
+	admitted, wait := g.admits(r)
 	switch clean := path.Clean(r.URL.Path); {
 	case g.local && !isLoopback(r.Host):
 		http.Error(w, fmt.Sprintf("this is not %q: ask for localhost or 127.0.0.1", r.Host), http.StatusForbidden)
 	case g.token != "" && clean == loginPath && r.Method == http.MethodPost:
 		g.login(w, r)
-	case !g.admits(r) && !(asks && strings.HasPrefix(clean+"/", StaticPath)):
-		g.refuse(w, r)
+	case !admitted && !(asks && strings.HasPrefix(clean+"/", StaticPath)):
+		g.refuse(w, r, wait)
 	case g.readOnly && !asks:
 		http.Error(w, "nothing can be changed here: read_only in [admin] is true", http.StatusForbidden)
 	default:
@@ -86,16 +92,33 @@ func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// admits tells whether a request has the token, or needs none.
-func (g *gate) admits(r *http.Request) bool {
+// admits tells whether a request has the token, or needs none; or else how long to
+// wait before another is looked at.
+func (g *gate) admits(r *http.Request) (ok bool, wait time.Duration) {
 	if g.token == "" {
-		return true
+		return true, 0
 	}
 	if bearer, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); ok {
-		return equal(bearer, g.token)
+		return g.isRight(bearer, r)
 	}
-	cookie, err := r.Cookie(cookieName)
-	return err == nil && equal(cookie.Value, g.cookie())
+	cookie, err := r.Cookie(cookieName) // nobody guesses that
+	return err == nil && equal(cookie.Value, g.cookie()), 0
+}
+
+// isRight tells whether somebody shows the token. After too many wrong ones it is
+// not looked at, and there is a time to wait.
+func (g *gate) isRight(token string, r *http.Request) (ok bool, wait time.Duration) {
+	address := addressOf(r)
+	if wait := g.tries.wait(address); wait > 0 {
+		return false, wait
+	}
+	if equal(token, g.token) {
+		return true, 0
+	}
+	if g.tries.wrong(address) {
+		g.log.Warn("too many wrong tokens at the admin address; who shows them must wait", "address", address)
+	}
+	return false, 0
 }
 
 // equal takes the same time for all texts of a length.
@@ -111,8 +134,12 @@ func (g *gate) cookie() string {
 // login takes the token from a form and makes the browser remember it.
 func (g *gate) login(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, 3*maxToken) // each character may be escaped
-	if !equal(strings.TrimSpace(r.PostFormValue("token")), g.token) {
-		showLogin(w, "That is not the token.")
+	switch ok, wait := g.isRight(strings.TrimSpace(r.PostFormValue("token")), r); {
+	case wait > 0:
+		showLogin(w, http.StatusTooManyRequests, tooMany(w, wait))
+		return
+	case !ok:
+		showLogin(w, http.StatusUnauthorized, "That is not the token.")
 		return
 	}
 	http.SetCookie(w, &http.Cookie{
@@ -121,19 +148,30 @@ func (g *gate) login(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, "./", http.StatusSeeOther)
 }
 
-func (g *gate) refuse(w http.ResponseWriter, r *http.Request) {
-	if r.Method == http.MethodGet && strings.Contains(r.Header.Get("Accept"), "text/html") {
-		showLogin(w, "")
+// tooMany says how long to wait, to programs as well.
+func tooMany(w http.ResponseWriter, wait time.Duration) string {
+	seconds := int(wait/time.Second) + 1
+	w.Header().Set("Retry-After", strconv.Itoa(seconds))
+	return fmt.Sprintf("Too many wrong tokens came from your address: try again in %d s.", seconds)
+}
+
+func (g *gate) refuse(w http.ResponseWriter, r *http.Request, wait time.Duration) {
+	switch {
+	case wait > 0:
+		http.Error(w, tooMany(w, wait), http.StatusTooManyRequests)
+		return
+	case r.Method == http.MethodGet && strings.Contains(r.Header.Get("Accept"), "text/html"):
+		showLogin(w, http.StatusUnauthorized, "")
 		return
 	}
 	w.Header().Set("WWW-Authenticate", "Bearer")
 	http.Error(w, "a token is needed: Authorization: Bearer TOKEN; `token_file` in [admin] names the file that has it", http.StatusUnauthorized)
 }
 
-func showLogin(w http.ResponseWriter, problem string) {
+func showLogin(w http.ResponseWriter, status int, problem string) {
 	Harden(w.Header())
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.WriteHeader(http.StatusUnauthorized)
+	w.WriteHeader(status)
 	_ = loginPage.Execute(w, problem) // fails when the client is gone
 }
 

@@ -415,6 +415,35 @@ func TestToken(t *testing.T) {
 	}
 }
 
+// Who shows one wrong token after the other must wait, also with the right one; who
+// is signed in goes on.
+func TestManyWrongTokens(t *testing.T) {
+	s := start(t, token, "")
+	right := url.Values{"token": {token}}.Encode()
+	_, _, h := s.do(http.MethodPost, "/login", right)
+	cookie, _, _ := strings.Cut(h.Get("Set-Cookie"), ";")
+	for n := 0; ; n++ {
+		code, _, _ := s.do(http.MethodPost, "/login", "token=wrong")
+		if code == http.StatusTooManyRequests {
+			break
+		}
+		if n > 20 {
+			t.Fatal("wrong tokens may be shown for ever")
+		}
+	}
+	for _, request := range [][]string{
+		{http.MethodPost, "/login", right}, {http.MethodGet, "/api/status", "", "Authorization", "Bearer " + token},
+	} {
+		code, text, h := s.do(request[0], request[1], request[2], request[3:]...)
+		if code != http.StatusTooManyRequests || h.Get("Retry-After") == "" || h.Get("Set-Cookie") != "" || !strings.Contains(text, "Too many wrong tokens") {
+			t.Errorf("%s answers the right token with %d, %q", request[1], code, text)
+		}
+	}
+	if code, _, _ := s.do(http.MethodGet, "/", "", "Cookie", cookie); code != http.StatusOK {
+		t.Errorf("the cookie gets %d", code)
+	}
+}
+
 // open begins an answer that goes on until the test ends.
 func (s *site) open(path, accept string) (*http.Response, *bufio.Scanner) {
 	s.t.Helper()
