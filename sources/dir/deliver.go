@@ -73,8 +73,9 @@ func (r *result) look(settle time.Duration) {
 
 func (r *result) block(err error) { r.outcome, r.err = blocked, err }
 
-// try does one job. ctx bounds what the destination does.
-func (d *delivery) try(ctx context.Context, j job) result {
+// try does one job. ctx bounds what the destination does. It calls sent when that
+// has the file, which is then only put away.
+func (d *delivery) try(ctx context.Context, j job, sent func()) result {
 	r := result{job: j}
 	f, v, err := d.folder.open(j.path)
 	switch {
@@ -83,7 +84,7 @@ func (d *delivery) try(ctx context.Context, j job) result {
 		if v != r.version {
 			r.edition = edition{version: v, since: time.Now()}
 		}
-		d.deliver(ctx, f, &r)
+		d.deliver(ctx, f, &r, sent)
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, errNotRegular):
 		r.outcome = done
 	case errors.Is(err, errChanged), busy(err):
@@ -94,7 +95,7 @@ func (d *delivery) try(ctx context.Context, j job) result {
 	return r
 }
 
-func (d *delivery) deliver(ctx context.Context, f *os.File, r *result) {
+func (d *delivery) deliver(ctx context.Context, f *os.File, r *result, sent func()) {
 	if wait := d.incomplete(f, r.edition, r.looks); wait > 0 {
 		r.outcome, r.wait = incomplete, wait
 		return
@@ -123,6 +124,7 @@ func (d *delivery) deliver(ctx context.Context, f *os.File, r *result) {
 		step("confirmed")
 		d.log.Info("sent", "path", r.path, "size", r.version.size,
 			"took", time.Since(started).Round(time.Millisecond), "tries", r.failures+1)
+		sent()
 		d.putAway(f, r)
 	case ctx.Err() != nil:
 		d.log.Warn("cut off by the end of the program; it is sent after the next start", "path", r.path, "error", err)
@@ -204,6 +206,9 @@ func (d *delivery) putAway(f *os.File, r *result) {
 		r.look(d.settle)
 		return
 	}
+	if err == nil && d.after != afterDelete {
+		d.tellUnsafe(r.path, d.folder.syncFile(f))
+	}
 	_ = f.Close() // Windows moves no open file
 	var at string
 	if err == nil {
@@ -238,7 +243,7 @@ func (d *delivery) cannotMove(name, base string, err error) error {
 // archive moves, deletes or remembers a file. When it cannot, the file is
 // where it was, or under the path that is returned with the error.
 func (d *delivery) archive(name string, v version) (at string, err error) {
-	var kept []string // where the file is now, and the folder of that
+	changed := []string{path.Dir(name)}
 	switch d.after {
 	case afterKeep:
 		now, err := d.folder.version(name)
@@ -246,7 +251,6 @@ func (d *delivery) archive(name string, v version) (at string, err error) {
 			err = errChanged
 		}
 		if err == nil {
-			d.sync(name)
 			d.remember(name, v)
 		}
 		return "", err
@@ -254,7 +258,7 @@ func (d *delivery) archive(name string, v version) (at string, err error) {
 		at, err = d.folder.remove(name, v)
 	default:
 		at, err = d.folder.moveAway(name, v, sentDir)
-		kept = []string{at, path.Dir(at)}
+		changed = append(changed, path.Dir(at))
 	}
 	if err != nil {
 		return at, err
@@ -262,7 +266,7 @@ func (d *delivery) archive(name string, v version) (at string, err error) {
 	if err := d.folder.sent.forget(name); err != nil {
 		d.log.Error("the list of sent files cannot be written", "path", name, "error", err)
 	}
-	d.sync(append(kept, path.Dir(name))...)
+	d.tellUnsafe(name, d.folder.sync(changed...))
 	return "", nil
 }
 
@@ -277,15 +281,17 @@ func (d *delivery) remember(name string, v version) {
 	}
 }
 
-func (d *delivery) sync(names ...string) {
-	if err := d.folder.sync(names...); err != nil {
+// tellUnsafe tells of an fsync for a file that has failed.
+func (d *delivery) tellUnsafe(name string, err error) {
+	if err != nil {
 		d.log.Error("a file is not safe on disk yet; after a power cut it may be damaged or sent again",
-			"path", names[0], "error", err)
+			"path", name, "error", err)
 	}
 }
 
 // setAside moves a file that is given up to failed/, with a note beside it.
 func (d *delivery) setAside(f *os.File, r *result) {
+	d.tellUnsafe(r.path, d.folder.syncFile(f))
 	_ = f.Close() // Windows moves no open file
 	to, err := d.folder.moveAway(r.path, r.version, failedDir)
 	switch {
@@ -295,7 +301,7 @@ func (d *delivery) setAside(f *os.File, r *result) {
 		if err := d.folder.writeNote(to, r); err != nil {
 			d.log.Error("the note beside the file cannot be written", "path", to, "error", err)
 		}
-		d.sync(to, path.Dir(to), path.Dir(r.path))
+		d.tellUnsafe(r.path, d.folder.sync(path.Dir(to), path.Dir(r.path)))
 		r.outcome, r.err = done, nil
 	case errors.Is(err, errChanged):
 		r.look(d.settle)

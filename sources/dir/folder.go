@@ -64,7 +64,7 @@ type folder struct {
 	names sync.RWMutex
 
 	flush func(*os.File) error // (*os.File).Sync
-	syncs share.Group          // of files and folders
+	syncs share.Group          // of folders
 }
 
 // openFolder locks the folder at path and prepares what is needed in it; sent/
@@ -330,6 +330,13 @@ func (d *folder) restoreStaged() error {
 func (d *folder) place(from, base, name string) (string, error) {
 	d.names.RLock()
 	defer d.names.RUnlock()
+	if path.Dir(name) == "." { // then as a rule the folder is there, and the name free
+		to := path.Join(base, name)
+		err := d.renameNew(from, to)
+		if err == nil || !errors.Is(err, fs.ErrExist) && !errors.Is(err, fs.ErrNotExist) {
+			return to, err
+		}
+	}
 	into, err := d.makeDirs(base, path.Dir(name))
 	if err != nil {
 		return "", err
@@ -449,28 +456,35 @@ func (d *folder) createNew(dir, name string) (*os.File, error) {
 	}
 }
 
-// sync makes the contents of files, and changes of folders, survive a power
-// cut. Who wrote a file need not have done so, and then an empty one could be in
-// the place to which it was moved. Those who want that of one folder at the same
-// time share an fsync.
+// sync makes changes of folders survive a power cut. Those who want that of one
+// folder at the same time share an fsync.
 func (d *folder) sync(names ...string) error {
+	for _, name := range names {
+		err := d.syncs.Do(name, func() error {
+			f, err := d.openDir(name)
+			if err != nil {
+				return err
+			}
+			defer f.Close()
+			return d.syncFile(f)
+		})
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// syncFile makes what an open file holds survive a power cut. Who wrote it need not
+// have done so, and then an empty one could be in the place to which it is moved.
+func (d *folder) syncFile(f *os.File) error {
 	if runtime.GOOS == "windows" {
 		// Only who may write to a file can flush it there, and nobody a
 		// folder; NTFS logs the changes of that.
 		return nil
 	}
-	for _, name := range names {
-		err := d.syncs.Do(name, func() error {
-			f, err := d.root.OpenFile(name, openFlags, 0)
-			if err != nil {
-				return err
-			}
-			defer f.Close()
-			return d.flush(f)
-		})
-		if err != nil && !errors.Is(err, fs.ErrNotExist) && !cannotSync(err) {
-			return err
-		}
+	if err := d.flush(f); err != nil && !cannotSync(err) {
+		return err
 	}
 	return nil
 }

@@ -12,6 +12,12 @@ import (
 // longIncomplete is how long a file may be incomplete before that is told.
 const longIncomplete = time.Minute
 
+// workers returns how many files may be worked on at a time: those that are sent,
+// and some more that are on their way out of the folder. These wait for the disk,
+// and the more they are the more of them share each of its waits. Where one is sent
+// at a time, one is worked on at a time.
+func (c *Config) workers() int { return c.Parallel + 4*(c.Parallel-1) }
+
 // session is one run over one opened folder. Its own goroutine owns the table;
 // one goroutine scans, one removes old files, and there is one for each file
 // that is being tried.
@@ -20,9 +26,11 @@ type session struct {
 	delivery *delivery
 	table    *table
 	reports  chan report
-	results  chan result // room for one of each worker
 	workers  sync.WaitGroup
+	results  chan result   // has room for those of all workers
+	sent     chan struct{} // likewise; each worker tells once that it sends nothing any more
 	working  int
+	sending  int
 }
 
 func (s *Source) newSession(d *folder, next router.Sink) *session {
@@ -35,7 +43,8 @@ func (s *Source) newSession(d *folder, next router.Sink) *session {
 		},
 		table:   newTable(),
 		reports: make(chan report),
-		results: make(chan result, s.config.Parallel),
+		results: make(chan result, s.config.workers()),
+		sent:    make(chan struct{}, s.config.workers()),
 	}
 }
 
@@ -69,6 +78,8 @@ func (s *session) run(ctx context.Context) error {
 		select {
 		case r := <-s.reports:
 			s.enter(r)
+		case <-s.sent:
+			s.sending--
 		case r := <-s.results:
 			s.working--
 			s.finish(r)
@@ -83,16 +94,22 @@ func (s *session) run(ctx context.Context) error {
 	}
 }
 
-// startWork gives a file to each worker that is free.
+// startWork sends files, as many as may be sent at a time.
 func (s *session) startWork(ctx context.Context) {
-	for s.working < s.config.Parallel {
+	for s.sending < s.config.Parallel && s.working < cap(s.results) {
 		f := s.table.next()
 		if f == nil {
 			return
 		}
 		s.working++
+		s.sending++
 		j := job{file: f, path: f.path, looks: f.looks, edition: f.edition}
-		s.workers.Go(func() { s.results <- s.delivery.try(router.InFlight(ctx), j) })
+		s.workers.Go(func() {
+			sent := sync.OnceFunc(func() { s.sent <- struct{}{} })
+			r := s.delivery.try(router.InFlight(ctx), j, sent)
+			sent()
+			s.results <- r
+		})
 	}
 }
 
