@@ -6,24 +6,16 @@ import (
 	"slices"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"imbrouter/imb"
 	"imbrouter/imb/wire"
 )
 
-// TestHandleBatches: what has come together is handled together, in its order, and
-// what the handler leaves comes again.
+// TestHandleBatches: what has come together is handled together, in its order.
 func TestHandleBatches(t *testing.T) {
-	for _, test := range []struct {
-		name   string
-		take   int // at most, at a time
-		second bool
-	}{
-		{"all of them", 100, false},
-		{"some of them", 7, false},
-		{"beside another handler", 100, true},
-	} {
-		t.Run(test.name, func(t *testing.T) {
+	for _, second := range []bool{false, true} {
+		t.Run(fmt.Sprint("beside another handler: ", second), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var got, others []string
 				largest := 0
@@ -31,16 +23,14 @@ func TestHandleBatches(t *testing.T) {
 				_, _, p := connectScripted(t, imb.Options{}, func(c *imb.Client) {
 					hold, e := c.Event("hold"), c.Event("e")
 					hold.HandleAll(func(imb.Message) { <-release })
-					e.HandleBatches(func(messages []imb.Message) int {
+					e.HandleBatches(func(messages []imb.Message) {
 						largest = max(largest, len(messages))
-						n := min(len(messages), test.take)
-						for _, m := range messages[:n] {
+						for _, m := range messages {
 							s, _ := wire.ParseText(m.Data)
 							got = append(got, s)
 						}
-						return n
 					})
-					if test.second {
+					if second {
 						e.HandleAll(func(m imb.Message) {
 							s, _ := wire.ParseText(m.Data)
 							others = append(others, s)
@@ -63,14 +53,81 @@ func TestHandleBatches(t *testing.T) {
 					t.Errorf("handled %q", got)
 				}
 				switch {
-				case test.second && (largest != 1 || !slices.Equal(others, want)):
+				case second && (largest != 1 || !slices.Equal(others, want)):
 					t.Errorf("%d came at a time; the other one handled %q", largest, others)
-				case !test.second && (largest < 2 || largest > 64):
+				case !second && (largest < 2 || largest > 64):
 					t.Errorf("%d came at a time", largest)
 				}
 			})
 		})
 	}
+}
+
+// TestSlowBatchLosesNothing: a handler of many that tells of its progress is not
+// taken for one that hangs.
+func TestSlowBatchLosesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		handled, largest := 0, 0
+		var e *imb.Event
+		c, _, p := connectScripted(t, imb.Options{ReceiveQueue: 5000, BlockTimeout: 200 * time.Millisecond}, func(c *imb.Client) {
+			e = c.Event("e")
+			e.HandleBatches(func(messages []imb.Message) {
+				largest = max(largest, len(messages))
+				for range messages {
+					<-time.After(100 * time.Millisecond)
+					handled++
+					c.Progress()
+				}
+			})
+			must(t, e.Subscribe())
+		})
+		for range 100 {
+			p.Send(p.event(e.Name(), wire.NormalEvent, make([]byte, 100)))
+		}
+		letPass(time.Minute)
+		if s := c.Stats(); handled != 100 || s.Dropped != 0 || s.ReceiveQueue != 0 {
+			t.Errorf("%d of 100 handled, stats %+v", handled, s)
+		}
+		if largest < 3 {
+			t.Errorf("no more than %d came together: that proves nothing", largest)
+		}
+	})
+}
+
+// TestHandlerComesToABatch: a handler that is added while a batch is handled gets
+// what comes after it.
+func TestHandlerComesToABatch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var got, others []string
+		release := make(chan struct{})
+		_, _, p := connectScripted(t, imb.Options{}, func(c *imb.Client) {
+			hold, e := c.Event("hold"), c.Event("e")
+			hold.HandleAll(func(imb.Message) { <-release })
+			var remove func()
+			remove = e.HandleBatches(func(messages []imb.Message) {
+				for _, m := range messages {
+					s, _ := wire.ParseText(m.Data)
+					got = append(got, s)
+				}
+				remove()
+				e.HandleAll(func(m imb.Message) {
+					s, _ := wire.ParseText(m.Data)
+					others = append(others, s)
+				})
+			})
+			must(t, hold.Subscribe())
+			must(t, e.Subscribe())
+		})
+		p.Send(p.event("demo.hold", wire.NormalEvent, nil), p.event("demo.e", wire.NormalEvent, text("a")), p.event("demo.e", wire.NormalEvent, text("b")))
+		synctest.Wait()
+		close(release)
+		synctest.Wait()
+		p.Send(p.event("demo.e", wire.NormalEvent, text("c")))
+		synctest.Wait()
+		if !slices.Equal(got, []string{"a", "b"}) || !slices.Equal(others, []string{"c"}) {
+			t.Errorf("the one has handled %q and the other %q", got, others)
+		}
+	})
 }
 
 // TestSendBatch sends messages up to one that cannot be sent.

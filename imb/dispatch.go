@@ -70,21 +70,17 @@ func (d *dispatcher) deliver(run []delivery) {
 
 // signals calls the handlers for a run of signals.
 func (d *dispatcher) signals(run []delivery) {
-	inbox := d.client.inbox
 	d.messages = d.messages[:0]
 	for i := range run {
-		d.messages = append(d.messages, run[i].message(inbox.bytes(&run[i])))
+		d.messages = append(d.messages, run[i].message(d.client.inbox.bytes(&run[i])))
 	}
-	for rest := d.messages; len(rest) > 0; {
-		n := run[0].event.dispatch(rest)
-		done := 0
-		for i := range n {
-			done += cost(len(rest[i].Data))
-		}
-		inbox.handled(done)
-		rest = rest[n:]
-	}
+	run[0].event.dispatch(d.messages)
 }
+
+// Progress tells that the handler that is being called gets on, although it has not
+// returned: the time of Options.BlockTimeout begins anew. It is for handlers that
+// have many things to do.
+func (c *Client) Progress() { c.inbox.progress() }
 
 func (d *delivery) message(data []byte) Message {
 	return Message{Event: d.event, Name: d.name, Kind: d.kind, Flags: d.flags, Tick: d.tick, Data: data}

@@ -35,7 +35,7 @@ type signalHandler struct {
 	kind    wire.Kind
 	all     bool // every kind
 	removed atomic.Bool
-	handle  func([]Message) (n int)
+	handle  func([]Message)
 	batches bool // it takes more than one
 }
 
@@ -223,20 +223,15 @@ func (e *Event) HandleAll(h func(Message)) (remove func()) {
 }
 
 // HandleBatches is HandleAll for several signals at a time, as many as have
-// come: some tens at most, and not many bytes of them. h handles those at the
-// front, one at least, and returns how many; the others come again. So it may
-// handle all of them, and return after one that took long: the client sees by
-// that that it gets on, see Options.BlockTimeout. As long as the event has other
-// handlers besides, each signal comes by itself.
-func (e *Event) HandleBatches(h func([]Message) (n int)) (remove func()) {
+// come: some tens at most, and not many bytes of them. If they may take h long it
+// calls Client.Progress between them. As long as the event has other handlers
+// besides, each signal comes by itself.
+func (e *Event) HandleBatches(h func([]Message)) (remove func()) {
 	return e.addHandler(&signalHandler{all: true, handle: h, batches: true})
 }
 
-func single(h func(Message)) func([]Message) int {
-	return func(messages []Message) int {
-		h(messages[0])
-		return 1
-	}
+func single(h func(Message)) func([]Message) {
+	return func(messages []Message) { h(messages[0]) }
 }
 
 // handleParsed is Handle for what the data holds. Data that does not hold it is
@@ -275,22 +270,23 @@ func (e *Event) changeHandlers(change func([]*signalHandler) []*signalHandler) {
 	e.handlers.Store(&handlers)
 }
 
-// dispatch calls the handlers for the messages at the front, one at least, and
-// returns for how many.
-func (e *Event) dispatch(messages []Message) (n int) {
-	handlers := e.handlers.Load()
-	if handlers == nil || len(*handlers) == 0 {
-		return len(messages)
-	}
-	if h := (*handlers)[0]; len(*handlers) == 1 && h.batches && !h.removed.Load() {
-		return h.handle(messages)
-	}
-	for _, h := range *handlers {
-		if (h.all || h.kind == messages[0].Kind) && !h.removed.Load() {
-			h.handle(messages[:1])
+// dispatch calls the handlers for signals.
+func (e *Event) dispatch(messages []Message) {
+	for ; len(messages) > 0; messages = messages[1:] {
+		handlers := e.handlers.Load()
+		if handlers == nil {
+			return
+		}
+		if h := (*handlers); len(h) == 1 && h[0].batches && !h[0].removed.Load() {
+			h[0].handle(messages)
+			return
+		}
+		for _, h := range *handlers {
+			if (h.all || h.kind == messages[0].Kind) && !h.removed.Load() {
+				h.handle(messages[:1])
+			}
 		}
 	}
-	return 1
 }
 
 // takesBatches tells whether dispatch may get several messages.

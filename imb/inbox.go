@@ -73,7 +73,7 @@ type inbox struct {
 	limit   int
 	begin   time.Time
 	wake    chan struct{} // there is something to take for a dispatcher that waits
-	room    chan struct{} // there is more room than before for a read loop that waits
+	room    chan struct{} // there may be more room than before for a read loop that waits
 	size    atomic.Int64  // cost of everything, that in the dispatcher's hands included
 	waiting atomic.Bool   // the read loop waits for room
 
@@ -195,8 +195,8 @@ func signal(c chan struct{}) {
 	}
 }
 
-// putWait is put that waits for room for one. It returns false when no handler
-// returned for the time-out, or when one of the two channels is closed.
+// putWait is put that waits for room for one. It returns false when there was no
+// progress for the time-out, or when one of the two channels is closed.
 func (q *inbox) putWait(d []delivered, timeout time.Duration, stop, closing <-chan struct{}) bool {
 	q.waiting.Store(true)
 	defer q.waiting.Store(false)
@@ -223,7 +223,11 @@ func (q *inbox) putWait(d []delivered, timeout time.Duration, stop, closing <-ch
 // data is, until the next call. It returns nil when there is none at the moment;
 // wake then tells when to ask again.
 func (q *inbox) take() (run []delivery) {
-	q.handled(q.taken)
+	if q.taken > 0 {
+		q.size.Add(-int64(q.taken))
+		q.taken = 0
+		q.progress()
+	}
 	for run = q.current.take(); run == nil; run = q.current.take() {
 		if !q.advance() {
 			return nil
@@ -235,13 +239,8 @@ func (q *inbox) take() (run []delivery) {
 	return run
 }
 
-// handled gives the room of a part of the run back. take gives that of the rest.
-func (q *inbox) handled(cost int) {
-	if cost == 0 {
-		return
-	}
-	q.taken -= cost
-	q.size.Add(-int64(cost))
+// progress lets a read loop that waits for room look again, and wait anew.
+func (q *inbox) progress() {
 	if q.waiting.Load() {
 		signal(q.room)
 	}

@@ -59,9 +59,11 @@ type Options struct {
 	// about a hundred for the bookkeeping of each message; default 8 MiB.
 	ReceiveQueue int
 	// BlockTimeout is for how long a full ReceiveQueue may hold up the
-	// connection without a handler returning, default 8 s: less than the
-	// 10 s after which imb/hub disconnects a slow client. Then all that waits in the queue is dropped: OnDrop is told each signal, and streams
-	// that lost a part end with ErrOverflow.
+	// connection without a handler returning, or telling of its progress, see
+	// Client.Progress; default 8 s: less than the 10 s after which imb/hub
+	// disconnects a slow client. Then all that waits in the queue is dropped:
+	// OnDrop is told each signal, and streams that lost a part end with
+	// ErrOverflow.
 	BlockTimeout time.Duration
 	// OnDrop is told each signal that was received but is not handled: because
 	// of BlockTimeout, because Close could not wait, or because the connection

@@ -7,27 +7,36 @@ import (
 	"time"
 )
 
-// Signals implements Batcher. A route that alone may take signals gets them
-// together; several get each as it comes.
-func (e *entry) Signals(_ context.Context, batch []Signal) (n int, _ error) {
+// Pass implements Passer.
+func (e *entry) Pass(batch []Signal, progress func()) {
+	for len(batch) > 0 {
+		n := e.pass(batch, progress)
+		progress()
+		batch = batch[n:]
+	}
+}
+
+// pass is Pass for those at the front, and returns how many. A route that alone may
+// take signals gets them together; several get each as it comes.
+func (e *entry) pass(batch []Signal, progress func()) (n int) {
 	t := e.enter()
 	defer t.leave()
 	only, n := t.next.only(batch)
 	if only == nil || !only.takesBatches() {
 		_ = e.signal(t, batch[0]) // fails with ErrNotTaken only, or when the router stops
-		return 1, nil
+		return 1
 	}
 	batch = batch[:n]
 	for i := range batch {
 		batch[i].Source = e.source
 	}
 	began := e.counter.beginSignals(n, bytesOf(batch))
-	notTaken := only.signals(e.hard, batch)
+	notTaken := only.signals(e.hard, batch, progress)
 	e.counter.leftOut(notTaken)
 	if notTaken < n {
 		e.counter.endSignal(began, nil)
 	}
-	return n, nil
+	return n
 }
 
 // only returns the route that alone may take the first signal, or nil, and for
@@ -55,17 +64,19 @@ func (r *route) takesBatches() bool {
 
 // passed is signals that a route carries.
 type passed struct {
-	signals []Signal  // as the filter made them
-	came    []*Signal // as they came, in the same order
+	signals  []Signal  // as the filter made them
+	came     []*Signal // as they came, in the same order
+	began    time.Duration
+	progress func()
 }
 
 var passedPool = sync.Pool{New: func() any { return new(passed) }}
 
 // signals is Signal for many. It returns how many are not taken.
-func (r *route) signals(ctx context.Context, batch []Signal) (notTaken int) {
-	began := r.counter.beginSignals(len(batch), bytesOf(batch))
+func (r *route) signals(ctx context.Context, batch []Signal, progress func()) (notTaken int) {
 	p := passedPool.Get().(*passed)
 	defer passedPool.Put(p)
+	p.began, p.progress = r.counter.beginSignals(len(batch), bytesOf(batch)), progress
 	leftOut := 0
 	for i := range batch {
 		s := &batch[i]
@@ -75,18 +86,19 @@ func (r *route) signals(ctx context.Context, batch []Signal) (notTaken int) {
 		case errors.Is(err, ErrNotTaken):
 			leftOut++
 		default:
-			notTaken += r.send(ctx, p, began) // keeps the order
+			notTaken += r.send(ctx, p) // keeps the order
 			_ = r.settle(s, 0, err)
+			progress()
 		}
 	}
-	notTaken += r.send(ctx, p, began)
+	notTaken += r.send(ctx, p)
 	r.counter.leftOut(leftOut)
 	return notTaken + leftOut
 }
 
 // send hands signals to the route's only sink, and leaves none. It returns how
 // many the sink does not take.
-func (r *route) send(ctx context.Context, p *passed, began time.Duration) (notTaken int) {
+func (r *route) send(ctx context.Context, p *passed) (notTaken int) {
 	if len(p.signals) == 0 {
 		return 0
 	}
@@ -97,9 +109,10 @@ func (r *route) send(ctx context.Context, p *passed, began time.Duration) (notTa
 		n, err := to.batcher.Signals(ctx, p.signals[at:])
 		if n > 0 {
 			to.counter.endSignal(toBegan, nil)
-			_ = r.settle(p.came[at], began, nil)
+			_ = r.settle(p.came[at], p.began, nil)
 			at += n
 		}
+		p.progress()
 		if err == nil {
 			continue
 		}
@@ -110,6 +123,7 @@ func (r *route) send(ctx context.Context, p *passed, began time.Duration) (notTa
 		if r.settle(p.came[at], 0, err) != nil {
 			notTaken++
 		}
+		p.progress()
 		at++
 	}
 	return notTaken

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -146,10 +147,8 @@ func sendMoody(t *testing.T, routes []router.Route, signals []router.Signal, bat
 		for rest := signals; len(rest) > 0; {
 			n := 1
 			if batches {
-				size := 1 + random.IntN(min(len(rest), 64))
-				if n, err = next.(router.Batcher).Signals(t.Context(), rest[:size]); err != nil || n < 1 || n > size {
-					t.Errorf("%d of %d, %v", n, size, err)
-				}
+				n = 1 + random.IntN(min(len(rest), 64))
+				next.(router.Passer).Pass(rest[:n], func() {})
 			} else if err := next.Signal(t.Context(), rest[0]); err != nil && !errors.Is(err, router.ErrNotTaken) {
 				t.Error(err)
 			}
@@ -196,9 +195,7 @@ func TestBatchesReachTheSinkTogether(t *testing.T) {
 	sink := &together{}
 	p := router.Plan{Sinks: map[string]router.Sink{"out": sink}, Routes: []router.Route{{Name: "r", From: []string{"in"}, To: []string{"out"}}}}
 	err := deliver(p, router.Options{}, func(next router.Sink) {
-		if n, err := next.(router.Batcher).Signals(t.Context(), make([]router.Signal, 64)); n != 64 || err != nil {
-			t.Errorf("%d, %v", n, err)
-		}
+		next.(router.Passer).Pass(make([]router.Signal, 64), func() {})
 	})
 	if err != nil || !slices.Equal(sink.batches, []int{64}) {
 		t.Errorf("%v, batches of %d", err, sink.batches)
@@ -214,4 +211,56 @@ type together struct {
 func (s *together) Signals(_ context.Context, batch []router.Signal) (n int, err error) {
 	s.batches = append(s.batches, len(batch))
 	return len(batch), nil
+}
+
+// TestProgressOfABatch: whatever becomes of the signals of a batch, its source is
+// told of progress after each that takes long.
+func TestProgressOfABatch(t *testing.T) {
+	for _, routes := range [][]router.Route{
+		{{Name: "r", From: []string{"in"}, To: []string{"slow"}}},
+		{{Name: "r", From: []string{"in"}, To: []string{"slow", "other"}}},
+		{{Name: "r", From: []string{"in"}, To: []string{"slow"}, Filter: onlyOf("e")}, {Name: "s", From: []string{"in"}, To: []string{"other"}}},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			p := router.Plan{Sinks: map[string]router.Sink{"slow": slow{}, "other": new(recorder)}, Routes: routes}
+			err := deliver(p, router.Options{}, func(next router.Sink) {
+				batch := make([]router.Signal, 64)
+				for i := range batch {
+					batch[i] = router.Signal{ID: router.NextID(), Event: "e", Data: []byte{byte(i)}}
+				}
+				last := time.Now()
+				next.(router.Passer).Pass(batch, func() {
+					if since := time.Since(last); since > 6*time.Second {
+						t.Errorf("%v without progress", since)
+					}
+					last = time.Now()
+				})
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// slow is a sink that takes a second for a signal, and at most two at a time. Of
+// some it says that they may be tried again.
+type slow struct{ router.Sink }
+
+func (slow) Signal(_ context.Context, s router.Signal) error {
+	<-time.After(time.Second)
+	if s.Data[0]%3 == 2 {
+		return errors.New("not now")
+	}
+	return nil
+}
+
+func (s slow) Signals(ctx context.Context, batch []router.Signal) (n int, err error) {
+	for _, signal := range batch[:min(len(batch), 2)] {
+		if err := s.Signal(ctx, signal); err != nil {
+			return n, err
+		}
+		n++
+	}
+	return n, nil
 }

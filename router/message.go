@@ -99,16 +99,12 @@ type Sink interface {
 }
 
 // Batcher is implemented by a Sink that takes many signals in less time than one
-// after the other, and by the one that Source.Run gets.
+// after the other.
 type Batcher interface {
 	// Signals takes signals, of which there is one at least, in their order, each
 	// as Signal would. It returns how many it has taken, and the error of the one
 	// after them if that fails. Without an error it may return early, but has
 	// then taken one at least.
-	//
-	// The Sink that Source.Run gets never fails. It passes signals over that
-	// nobody wants, may change what is in batch, and returns early after one that
-	// took long.
 	Signals(ctx context.Context, batch []Signal) (n int, err error)
 }
 
@@ -147,6 +143,14 @@ type Delivery struct {
 	Outcome journal.Outcome // of a success
 	Event   string          // full name under which it was sent; "": that of the StreamInfo
 	Path    string          // as which it landed; "": that of the StreamInfo
+}
+
+// Passer is implemented by the Sink that Source.Run gets, for a source that has
+// many signals at once.
+type Passer interface {
+	// Pass hands signals on in their order, each as Signal would, and may change
+	// what is in batch. It calls progress after each that may have taken long.
+	Pass(batch []Signal, progress func())
 }
 
 // Dropper is implemented by the Sink that Source.Run gets, for a source that

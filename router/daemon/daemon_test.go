@@ -40,6 +40,7 @@ var kinds = config.Kinds{
 		"imb":   func() config.Sink { return imbsink.NewConfig() },
 		"held":  func() config.Sink { return new(heldConfig) },
 		"stuck": func() config.Sink { return new(stuckConfig) },
+		"slow":  func() config.Sink { return new(slowConfig) },
 	},
 }
 

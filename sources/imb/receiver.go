@@ -27,9 +27,7 @@ type receiver struct {
 	commits  *commits
 	activity activity
 
-	// The dispatcher's own.
-	batch []router.Signal // what it brought last
-	left  []router.Signal // of them, what next has not taken
+	batch []router.Signal // room for what the dispatcher brings
 
 	open       atomic.Int64 // streams and signals
 	finishing  atomic.Bool  // nothing new is taken any more
@@ -98,41 +96,22 @@ func (r *receiver) relayed(name string, kind wire.Kind, flags wire.Flags, tick i
 	return r.source.echoes != nil && r.source.echoes.Relayed(name, kind, flags, tick, data)
 }
 
-// signals handles those at the front, and returns how many.
-func (r *receiver) signals(messages []imb.Message) (n int) {
-	next, ok := r.next.(router.Batcher)
-	if !ok || r.source.echoes != nil { // of which each is to be asked about once
-		r.signal(messages[0])
-		return 1
-	}
-	if !r.begin() {
-		return len(messages)
-	}
-	defer r.end()
-	r.activity.begin()
-	defer r.activity.end()
-	if len(r.left) == 0 { // else these messages are those that were left
-		r.left = r.batch[:0]
-		for i := range messages {
-			r.left = append(r.left, r.received(&messages[i]))
+// signals hands those on that this router did not relay itself.
+func (r *receiver) signals(messages []imb.Message) {
+	r.batch = r.batch[:0]
+	for i := range messages {
+		if m := &messages[i]; !r.relayed(m.Name, m.Kind, m.Flags, m.Tick, m.Data) {
+			r.batch = append(r.batch, r.received(m))
 		}
-		r.batch = r.left
 	}
-	n, _ = next.Signals(r.ctx, r.left)
-	r.left = r.left[n:]
-	return n
-}
-
-func (r *receiver) signal(m imb.Message) {
-	if r.relayed(m.Name, m.Kind, m.Flags, m.Tick, m.Data) || !r.begin() {
+	if len(r.batch) == 0 || !r.begin() {
 		return
 	}
 	defer r.end()
 	r.activity.begin()
 	defer r.activity.end()
-	// An error other than ErrNotTaken is possible only when the router stops:
-	// routes keep the signals that they cannot deliver.
-	_ = r.next.Signal(r.ctx, r.received(&m))
+	r.next.(router.Passer).Pass(r.batch, r.source.client.Progress)
+	clear(r.batch) // it would hold on to data
 }
 
 func (r *receiver) received(m *imb.Message) router.Signal {
