@@ -8,7 +8,8 @@ import (
 // A client with little traffic has small batches of its own. One with much takes
 // large ones from a pool that all clients share, and gives each back when it has
 // been handled: so those of a queue that is kept short are few and stay in the
-// processor's cache, and a long queue takes little more memory than it holds.
+// processor's cache, and a long queue takes no more than about twice the memory
+// that it counts, also when the signals in it are small.
 const (
 	// smallBatch and smallItems are the bytes and the number from which on a
 	// small batch is full.
@@ -16,7 +17,9 @@ const (
 	smallItems = 32
 	// fullBatch and fullItems are those of one from the pool.
 	fullBatch = 64 << 10
-	fullItems = 512
+	fullItems = fullBatch / deliverySize
+	// commonItems is for how many there is room in a new one.
+	commonItems = 512
 	// batchSize is the capacity of a new batch of the pool. So much is left when
 	// it is not full that a common signal, or a chunk of 64 KiB, fits.
 	batchSize = fullBatch + 4<<10
@@ -33,15 +36,15 @@ type batch struct {
 }
 
 // A run is what is handled together: signals of an event that takes batches, so
-// many and so many bytes of them at most, or one of whatever. It is short, because who waits for
-// the handlers sees them get on with each run.
+// many and so many bytes of them at most, or one of whatever. It is short, because
+// the room that it took is there again at its end only.
 const (
 	maxRun      = 64
 	maxRunBytes = 16 << 10
 )
 
 var batches = sync.Pool{New: func() any {
-	return &batch{items: make([]delivery, 0, fullItems), data: make([]byte, 0, batchSize)}
+	return &batch{items: make([]delivery, 0, commonItems), data: make([]byte, 0, batchSize)}
 }}
 
 // full tells whether nothing more is to be added.
@@ -59,8 +62,8 @@ func (b *batch) add(d delivery, data []byte) {
 	b.items = append(b.items, d)
 }
 
-// take returns the next run; nil when there is none. Another may call takeAll meanwhile: each gets what the other
-// does not.
+// take returns the next run; nil when there is none. Another may call takeAll
+// meanwhile: each gets what the other does not.
 func (b *batch) take() []delivery {
 	for {
 		n := int(b.next.Load())

@@ -3,12 +3,15 @@ package imb_test
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"imbrouter/imb"
+	"imbrouter/imb/hub"
+	"imbrouter/imb/imbtest"
 	"imbrouter/imb/wire"
 )
 
@@ -128,6 +131,44 @@ func TestHandlerComesToABatch(t *testing.T) {
 			t.Errorf("the one has handled %q and the other %q", got, others)
 		}
 	})
+}
+
+// TestQueueOfSmallSignals: many small signals that wait take not much more memory
+// than Options.ReceiveQueue says.
+func TestQueueOfSmallSignals(t *testing.T) {
+	release := make(chan struct{})
+	addr, _ := imbtest.StartHub(t, hub.Options{})
+	c := connect(t, imb.Options{Address: addr})
+	sender := connect(t, imb.Options{Address: addr})
+	in, out := c.Event("e"), sender.Event("e")
+	in.HandleAll(func(imb.Message) { <-release })
+	must(t, in.Subscribe())
+	must(t, c.Flush(t.Context()))
+	must(t, out.Publish())
+	before := heap()
+	tiny := make([]imb.Message, 1000)
+	for c.Stats().ReceiveQueue < 7<<20 {
+		if _, err := out.SendBatch(t.Context(), tiny); err != nil {
+			t.Fatal(err)
+		}
+		must(t, sender.Flush(t.Context()))
+		must(t, c.Flush(t.Context()))
+	}
+	queued := c.Stats().ReceiveQueue
+	if took := heap() - before; took > 5*queued/2 {
+		t.Errorf("a queue of %d bytes takes %d", queued, took)
+	}
+	close(release)
+	must(t, c.Drain(t.Context()))
+}
+
+// heap returns the bytes that are in use.
+func heap() int {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.GC() // what lies in pools goes with the second one
+	runtime.ReadMemStats(&m)
+	return int(m.HeapAlloc)
 }
 
 // TestSendBatch sends messages up to one that cannot be sent.

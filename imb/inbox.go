@@ -54,8 +54,10 @@ func (d *delivery) isSignal() bool { return d.what == eventFrame && !d.kind.IsSt
 
 func (d *delivery) isFrame() bool { return d.what == eventFrame || d.what == variable }
 
+const deliverySize = int(unsafe.Sizeof(delivery{}))
+
 // cost is what a delivery counts for in the queue.
-func cost(data int) int { return data + int(unsafe.Sizeof(delivery{})) }
+func cost(data int) int { return data + deliverySize }
 
 // delivered is a delivery with its data.
 type delivered struct {

@@ -56,7 +56,8 @@ type Options struct {
 	// who send wait.
 	SendQueue int
 	// ReceiveQueue bounds what waits for the handlers, in bytes, including
-	// about a hundred for the bookkeeping of each message; default 8 MiB.
+	// about fifty for the bookkeeping of each message; default 8 MiB. It may
+	// take twice the memory.
 	ReceiveQueue int
 	// BlockTimeout is for how long a full ReceiveQueue may hold up the
 	// connection without a handler returning, or telling of its progress, see
