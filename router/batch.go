@@ -112,6 +112,7 @@ func (r *route) send(ctx context.Context, p *passed) (notTaken int) {
 			_ = r.settle(p.came[at], p.began, nil)
 			at += n
 		}
+		toBegan, p.began = 0, 0 // the others wait for these
 		p.progress()
 		if err == nil {
 			continue

@@ -243,6 +243,31 @@ func TestProgressOfABatch(t *testing.T) {
 	}
 }
 
+// TestDurationsOfABatch: signals of a batch that a sink takes one after the other
+// have not taken as long as all of them.
+func TestDurationsOfABatch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := router.Plan{Sinks: map[string]router.Sink{"slow": slow{}}, Routes: []router.Route{{Name: "r", From: []string{"in"}, To: []string{"slow"}}}}
+		o := observing(t, p, func(_ context.Context, next router.Sink) {
+			batch := make([]router.Signal, 64)
+			for i := range batch {
+				batch[i].Data = []byte{byte(3*(i/3) + min(i%3, 1))} // no failures
+			}
+			<-time.After(time.Second) // since the router's beginning
+			next.(router.Passer).Pass(batch, func() {})
+		})
+		for name, f := range map[string]router.Flow{"route": o.Routes[0].Signals, "sink": o.Sinks[0].Signals} {
+			count := uint64(0)
+			for _, n := range f.Took.Counts {
+				count += n
+			}
+			if count != 1 || f.Took.Sum > 2*time.Second {
+				t.Errorf("%s: %d of 64 signals took %v, want one that took 2 s at most", name, count, f.Took.Sum)
+			}
+		}
+	})
+}
+
 // slow is a sink that takes a second for a signal, and at most two at a time. Of
 // some it says that they may be tried again.
 type slow struct{ router.Sink }

@@ -189,7 +189,7 @@ func (c *clock) run() (stop func()) {
 	return func() { close(end); <-ended }
 }
 
-// beginSignals counts signals, of so many bytes. What it returns is for endSignals:
+// beginSignals counts signals, of so many bytes. What it returns is for endSignal:
 // when they began, or 0 when they are not timed.
 func (c *counter) beginSignals(count, bytes int) (began time.Duration) {
 	if c.signals.came.add(count, bytes)%timedSignals < uint64(count) || c.succeeded.Load() != c.clock.Load() {
