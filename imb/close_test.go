@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -239,4 +240,34 @@ func TestCloseTellsTheState(t *testing.T) {
 			t.Errorf("state %d is %q", s, s)
 		}
 	}
+}
+
+// A hurried Close gives up thousands of streams without going through all of them
+// for each.
+func TestHurriedCloseGivesUpManyStreams(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		var e *imb.Event
+		c, _, p := connectScripted(t, imb.Options{}, func(c *imb.Client) {
+			e = c.Event("e")
+			e.HandleAll(func(imb.Message) { <-release })
+			must(t, e.Subscribe())
+		})
+		p.Send(p.event(e.Name(), wire.NormalEvent, nil))
+		for id := range int32(3000) {
+			p.Send(p.header(e.Name(), id, "stream"))
+		}
+		synctest.Wait()
+		p.Close()
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		time.AfterFunc(time.Second, func() { close(release) })
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		must(t, c.Close(ctx))
+		runtime.ReadMemStats(&after)
+		if n := after.TotalAlloc - before.TotalAlloc; n > 50<<20 {
+			t.Errorf("it took %d bytes", n)
+		}
+	})
 }

@@ -22,8 +22,10 @@ func (d *dispatcher) run() {
 	inbox := d.client.inbox
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	gaveUp := false // and only notes are left
 	for {
-		if d.client.isHurried() && inbox.isClosed() {
+		if !gaveUp && d.client.isHurried() && inbox.isClosed() {
+			gaveUp = true
 			d.client.drop(inbox.discard())
 		}
 		if run := inbox.take(); run != nil {
