@@ -30,10 +30,10 @@ type Config struct {
 	// Queue is how much may wait between the connection and the routes. A full
 	// queue makes the hub wait. From "64KiB" to "1GiB", default "8MiB".
 	Queue config.Size `toml:"queue"`
-	// BlockTimeout is how long a full queue may make the hub wait. Then what is
-	// queued is given up: streams in it end as incomplete, signals are lost and
-	// told of. Default "8s", which is less than after what a hub
-	// disconnects a slow client.
+	// BlockTimeout is how long a full queue may make the hub wait while the routes
+	// take nothing at all. Then what is queued is given up: streams in it end as
+	// incomplete, signals become dead letters. Default "8s", which is less than
+	// after what a hub disconnects a slow client.
 	BlockTimeout config.Duration `toml:"block_timeout"`
 	// MaxStreams is how many streams may be open at once; more are refused.
 	// From 1 to 100000, default 1000.

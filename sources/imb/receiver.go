@@ -13,7 +13,7 @@ import (
 
 // Why a signal is dropped.
 var (
-	errOverflow = errors.New("the route was too slow: the source's queue was full for longer than its block_timeout, or when its hub was lost")
+	errOverflow = errors.New("the route took nothing for longer than block_timeout while the source's queue was full, or it was full when the hub was lost")
 	errStopped  = errors.New("the router stopped before its route took it")
 )
 
@@ -27,7 +27,8 @@ type receiver struct {
 	commits  *commits
 	activity activity
 
-	batch []router.Signal // room for what the dispatcher brings
+	progress func()          // of the client
+	batch    []router.Signal // room for what the dispatcher brings
 
 	open       atomic.Int64 // streams and signals
 	finishing  atomic.Bool  // nothing new is taken any more
@@ -37,7 +38,8 @@ type receiver struct {
 
 func (s *source) newReceiver(ctx context.Context, next router.Sink) *receiver {
 	return &receiver{
-		source: s, ctx: ctx, next: next, commits: newCommits(s.config.Parallel), finished: make(chan struct{}),
+		source: s, ctx: ctx, next: next, commits: newCommits(s.config.Parallel), progress: s.client.Progress,
+		finished: make(chan struct{}),
 	}
 }
 
@@ -110,7 +112,7 @@ func (r *receiver) signals(messages []imb.Message) {
 	defer r.end()
 	r.activity.begin()
 	defer r.activity.end()
-	r.next.(router.Passer).Pass(r.batch, r.source.client.Progress)
+	r.next.(router.Passer).Pass(r.batch, r.progress)
 	clear(r.batch) // it would hold on to data
 }
 
