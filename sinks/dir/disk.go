@@ -39,7 +39,33 @@ type file interface {
 type rootDisk struct{ *os.Root }
 
 func (d rootDisk) Create(name string) (file, error) {
-	return d.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	f, err := d.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	return &earlyFile{File: f}, nil
+}
+
+// earlySize is how many bytes are written before the disk begins to take them.
+const earlySize = 8 << 20
+
+// earlyFile is a file that goes to the disk while it is written, so that Sync at
+// its end has little left to do. Whether the disk could take it all, only Sync
+// tells.
+type earlyFile struct {
+	*os.File
+	size  int64 // written
+	early int64 // of that, what the disk has been told to take
+}
+
+func (f *earlyFile) Write(p []byte) (int, error) {
+	n, err := f.File.Write(p)
+	f.size += int64(n)
+	if rest := f.size - f.early; rest >= earlySize {
+		startWriting(f.File, f.early, rest)
+		f.early = f.size
+	}
+	return n, err
 }
 
 func (d rootDisk) Publish(partial, name string) error {

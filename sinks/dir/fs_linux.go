@@ -1,7 +1,24 @@
 package dir
 
-import "golang.org/x/sys/unix"
+import (
+	"os"
+
+	"golang.org/x/sys/unix"
+)
 
 func renameExclusive(fromDir int, from string, toDir int, to string) error {
 	return unix.Renameat2(fromDir, from, toDir, to, unix.RENAME_NOREPLACE)
+}
+
+// startWriting makes the kernel begin to write a part of a file to its disk. It
+// does not take the errors of that away from the fsync that comes after, as one that
+// waits would.
+func startWriting(f *os.File, offset, size int64) {
+	conn, err := f.SyscallConn()
+	if err != nil {
+		return
+	}
+	_ = conn.Control(func(fd uintptr) {
+		_ = unix.SyncFileRange(int(fd), offset, size, unix.SYNC_FILE_RANGE_WRITE)
+	})
 }
