@@ -28,6 +28,7 @@ func All(scale float64) []Case {
 		big.Chain(false, DefaultChunk, ratioAtLeast(0.9)),
 		big.Chain(false, smallChunk, ratioAtLeast(1.2)),
 		big.Chain(true, DefaultChunk, ratioAtLeast(0.8)),
+		big.WithoutSums(), // for what the SHA-256 of both journals costs
 		small.Small(ratioAtLeast(0.5)),
 		signals(typicalPayload, 1, 2e4).OneByOne("", latencyRatioAtMost(1.5)),
 	}
@@ -37,6 +38,7 @@ func All(scale float64) []Case {
 	cases = append(cases,
 		FilterTime(many(1e6), valueAtMost(300)),
 		FilterAllocations(many(1e6), valueAtMost(2)),
+		RouteAllocations(many(1e6), valueAtMost(0)),
 		signals(typicalPayload, 1, 2e5).ManyRoutes(1000, ratioAtLeast(0.5)),
 	)
 	if usageIsTold {

@@ -35,7 +35,7 @@ func (f Files) closeToTail(ctx context.Context, r *Round) (Sample, error) {
 	}
 	defer from.Close()
 	defer context.AfterFunc(ctx, func() { from.Close() })()
-	drop, err := startSender(r, hub.address)
+	drop, err := startSender(r, hub.address, "")
 	if err != nil {
 		return Sample{}, err
 	}

@@ -18,6 +18,8 @@ import (
 type Files struct {
 	Size  int64 // of each
 	Count int
+
+	extra string // of the configurations
 }
 
 const (
@@ -70,6 +72,14 @@ func (f Files) Chain(relayed bool, frame int, floors ...Floor) Case {
 	return c
 }
 
+// WithoutSums is Chain, through a hub, with journals that hold no SHA-256.
+func (f Files) WithoutSums() Case {
+	f.extra = "[router]\njournal_sha256 = false\n"
+	c := f.Chain(false, DefaultChunk)
+	c.Name += ", no SHA-256"
+	return c
+}
+
 // Small measures many small files over the same chain. The ceiling only creates
 // them, writes, fsyncs and links them to their names, by 8 workers.
 func (f Files) Small(floors ...Floor) Case {
@@ -91,10 +101,10 @@ func (f Files) product(way chain) Side {
 		if err != nil {
 			return Sample{}, err
 		}
-		if err := r.run("receive.toml", connection("hub", exit)+receiver); err != nil {
+		if err := r.run("receive.toml", f.extra+connection("hub", exit)+receiver); err != nil {
 			return Sample{}, err
 		}
-		drop, err := startSender(r, entrance)
+		drop, err := startSender(r, entrance, f.extra)
 		if err != nil {
 			return Sample{}, err
 		}
@@ -107,13 +117,14 @@ func (f Files) product(way chain) Side {
 	}
 }
 
-// startSender runs the product with a folder to send from, which it returns.
-func startSender(r *Round, hub string) (drop string, err error) {
+// startSender runs the product with a folder to send from, which it returns, and
+// with what else its configuration is to hold.
+func startSender(r *Round, hub, extra string) (drop string, err error) {
 	drop = filepath.Join(r.Folder, "drop")
 	if err := os.Mkdir(drop, 0o755); err != nil {
 		return "", err
 	}
-	return drop, r.run("send.toml", connection("hub", hub)+sender)
+	return drop, r.run("send.toml", extra+connection("hub", hub)+sender)
 }
 
 // awaitReady drops small files until one has arrived: then the whole chain is

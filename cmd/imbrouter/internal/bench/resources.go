@@ -7,13 +7,10 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"time"
 
 	"imbrouter/imb/wire"
-	"imbrouter/router"
-	"imbrouter/router/filter"
 )
 
 const mebibyte = 1 << 20
@@ -33,7 +30,7 @@ func StreamMemory(bytes int64, floors ...Floor) Case {
 		}
 		defer from.Close()
 		defer context.AfterFunc(ctx, func() { from.Close() })()
-		drop, err := startSender(r, entrance)
+		drop, err := startSender(r, entrance, "")
 		if err != nil {
 			return Sample{}, err
 		}
@@ -198,51 +195,4 @@ func ask(conn net.Conn) error {
 		}
 	}
 	return nil
-}
-
-// FilterTime measures the evaluation of the filter of Relayed, so many times.
-func FilterTime(count int, floors ...Floor) Case {
-	return Case{Name: "when, one evaluation", Unit: "ns", Floors: floors, Product: func(context.Context, *Round) (Sample, error) {
-		evaluate, err := evaluation()
-		if err != nil {
-			return Sample{}, err
-		}
-		begin := time.Now()
-		err = evaluate(count)
-		return Sample{Value: float64(time.Since(begin).Nanoseconds()) / float64(count)}, err
-	}}
-}
-
-// FilterAllocations is FilterTime for memory.
-func FilterAllocations(count int, floors ...Floor) Case {
-	return Case{Name: "when, one evaluation", Unit: "allocations", Floors: floors, Product: func(context.Context, *Round) (Sample, error) {
-		evaluate, err := evaluation()
-		if err != nil {
-			return Sample{}, err
-		}
-		var before, after runtime.MemStats
-		runtime.ReadMemStats(&before)
-		err = evaluate(count)
-		runtime.ReadMemStats(&after)
-		// Rounded down: the runtime allocates a little by itself.
-		return Sample{Value: float64((after.Mallocs - before.Mallocs) / uint64(count))}, err
-	}}
-}
-
-// evaluation returns what evaluates the filter on a signal so many times.
-func evaluation() (func(int) error, error) {
-	f, err := filter.Compile(passAll, nil, filter.Limits{})
-	if err != nil {
-		return nil, err
-	}
-	s := router.Signal{Federation: federation, Event: eventName, Kind: wire.NormalEvent, Data: data(signal(typicalPayload))}
-	evaluate := func(count int) error {
-		for range count {
-			if _, pass, err := f.Signal(s); err != nil || !pass {
-				return fmt.Errorf("the filter does not pass what it is to pass: %w", err)
-			}
-		}
-		return nil
-	}
-	return evaluate, evaluate(1)
 }
