@@ -59,6 +59,8 @@ type conn struct {
 	relays  []*event  // the relay events that it publishes
 	group   *group    // see relayGroup
 
+	unflushed *outbox.Queue // see deliverUnflushed; nil when there is nothing in any
+
 	// Guarded by Hub.mu.
 	links    map[*event]*link
 	filters  []*filter           // the latest last
@@ -92,7 +94,7 @@ func (c *conn) serve() {
 	written := make(chan struct{})
 	go func() {
 		defer close(written)
-		if err := c.queue.Run(c.net, nil); err != nil {
+		if err := c.queue.Run(direct(c.net), nil); err != nil {
 			c.abort(err)
 		}
 	}()
@@ -103,6 +105,7 @@ func (c *conn) serve() {
 
 // read takes in frames until the connection or the session ends.
 func (c *conn) read() error {
+	defer c.flush()
 	for {
 		frame, err := c.reader.Next()
 		if err != nil {
@@ -112,6 +115,7 @@ func (c *conn) read() error {
 			if frame.Command == wire.CmdEvent {
 				err = c.event(frame)
 			} else if err = c.forward(); err == nil {
+				c.flush()
 				err = c.command(frame)
 			}
 			if err != nil {
@@ -121,6 +125,7 @@ func (c *conn) read() error {
 		if err := c.forward(); err != nil {
 			return err
 		}
+		c.flush()
 	}
 }
 

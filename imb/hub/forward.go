@@ -77,7 +77,40 @@ func (c *conn) forward() error {
 	if group := c.groupOf(&r); group != nil {
 		subscribers = group.without(subscribers)
 	}
+	if len(subscribers) == 1 && c.deliverUnflushed(&r, subscribers[0]) {
+		return nil
+	}
+	c.flush()
 	return c.hub.deliver(c.ctx, &r, subscribers)
+}
+
+// deliverUnflushed hands the run to its only subscriber, if that need not wait. It
+// goes out with the next flush: there may be more to come of what was read. For
+// several subscribers it is better to let each one's own goroutine write.
+func (c *conn) deliverUnflushed(r *run, to *link) bool {
+	if c.unflushed != nil && c.unflushed != to.conn.queue {
+		c.flush()
+	}
+	buf, ok := to.conn.queue.TryLock()
+	if !ok {
+		return false
+	}
+	c.unflushed = to.conn.queue
+	buf, ok = r.appendFor(to, buf)
+	c.unflushed.UnlockUnflushed(buf)
+	if ok {
+		c.hub.countOut(r, 1)
+	}
+	return true
+}
+
+// flush sees to what deliverUnflushed has left. It comes before the connection waits
+// for anything.
+func (c *conn) flush() {
+	if c.unflushed != nil {
+		c.unflushed.Flush()
+		c.unflushed = nil
+	}
 }
 
 // deliver hands the run to subscribers, and waits for those whose queues are
@@ -92,19 +125,31 @@ func (h *Hub) deliver(ctx context.Context, r *run, subscribers []*link) error {
 			}
 			continue // that connection is ending
 		}
-		if r.isFor(to) {
-			if to.announce {
-				to.announce = false
-				buf = wire.AppendPublish(buf, wire.EventRef{ID: to.event.id, Name: to.event.name})
-			}
-			buf = append(buf, r.raw...)
+		buf, ok := r.appendFor(to, buf)
+		to.conn.queue.Unlock(buf)
+		if ok {
 			receivers++
 		}
-		to.conn.queue.Unlock(buf)
 	}
+	h.countOut(r, receivers)
+	return nil
+}
+
+// appendFor appends the run for a subscriber, whose queue is locked, if it gets it.
+func (r *run) appendFor(to *link, buf []byte) (_ []byte, ok bool) {
+	if !r.isFor(to) {
+		return buf, false
+	}
+	if to.announce {
+		to.announce = false
+		buf = wire.AppendPublish(buf, wire.EventRef{ID: to.event.id, Name: to.event.name})
+	}
+	return append(buf, r.raw...), true
+}
+
+func (h *Hub) countOut(r *run, receivers uint64) {
 	h.count.framesOut.Add(receivers * r.frames)
 	h.count.bytesOut.Add(receivers * uint64(len(r.raw)))
-	return nil
 }
 
 // groupOf returns whom a run does not go to. Flushes go back to their sender in

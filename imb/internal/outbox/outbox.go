@@ -40,6 +40,18 @@ type Queue struct {
 	room     chan struct{} // closed when there is room again; nil when senders need not wait
 	halfFull time.Time     // since when Len is above half of the limit; zero when it is not
 	closed   error
+	direct   DirectWriter // what Run writes to; nil when it is none
+	waiting  bool         // Run waits for something to write
+	flushing bool         // Flush writes the block writing
+}
+
+// DirectWriter is implemented by a writer that need not wait.
+type DirectWriter interface {
+	io.Writer
+	// TryWrite writes what can be written at once, which may be nothing. An
+	// error shows with the next Write. It is not called beside Write, nor twice
+	// at a time.
+	TryWrite(p []byte) (n int)
 }
 
 // New returns a queue that makes senders wait once it holds limit bytes or
@@ -88,15 +100,55 @@ func (q *Queue) LockNow() ([]byte, error) {
 	return q.tail(), nil
 }
 
+// TryLock is Lock if that need not wait.
+func (q *Queue) TryLock() (buf []byte, ok bool) {
+	q.mu.Lock()
+	if q.closed == nil && q.room == nil && q.size < q.limit {
+		return q.tail(), true
+	}
+	q.mu.Unlock()
+	return nil, false
+}
+
 // Unlock takes back the buffer that Lock returned, with what was appended.
 func (q *Queue) Unlock(buf []byte) {
+	q.UnlockUnflushed(buf)
+	q.wakeUp()
+}
+
+// UnlockUnflushed is Unlock for a caller that calls Flush soon, and waits for
+// nothing before.
+func (q *Queue) UnlockUnflushed(buf []byte) {
 	last := q.pending[len(q.pending)-1]
 	q.size += len(buf) - len(last.bytes)
 	last.bytes = buf
 	q.busy = q.busy || len(buf) > smallBlock
 	q.grown()
 	q.mu.Unlock()
-	q.wakeUp()
+}
+
+// Flush has what is queued written. If Run waits, and writes to a DirectWriter,
+// Flush writes as much as goes: to wake another goroutine for it takes longer.
+func (q *Queue) Flush() {
+	q.mu.Lock()
+	if !q.waiting || q.writing != nil || q.direct == nil || len(q.pending) != 1 || len(q.pending[0].bytes) > maxWrite {
+		q.mu.Unlock()
+		q.wakeUp()
+		return
+	}
+	q.flushing = true
+	q.takeBlock()
+	rest := q.writing.bytes
+	q.mu.Unlock()
+	n := q.direct.TryWrite(rest)
+	q.mu.Lock()
+	q.flushing = false
+	q.wrote(n)
+	more := q.size > 0 || q.closed != nil
+	q.mu.Unlock()
+	if more {
+		q.wakeUp()
+	}
 }
 
 func (q *Queue) wakeUp() {
@@ -154,6 +206,9 @@ func (q *Queue) freeRoom() {
 // then returns nil; or until stop is closed or a write fails. After a failure
 // the queue still holds what was not written; see Edit. One Run at a time.
 func (q *Queue) Run(w io.Writer, stop <-chan struct{}) error {
+	q.mu.Lock()
+	q.direct, _ = w.(DirectWriter)
+	q.mu.Unlock()
 	for {
 		for q.next() {
 			if err := q.writeOut(w); err != nil {
@@ -162,6 +217,7 @@ func (q *Queue) Run(w io.Writer, stop <-chan struct{}) error {
 		}
 		q.mu.Lock()
 		done := q.closed != nil && q.size == 0
+		q.waiting = !done
 		q.mu.Unlock()
 		if done {
 			return nil
@@ -178,15 +234,23 @@ func (q *Queue) Run(w io.Writer, stop <-chan struct{}) error {
 func (q *Queue) next() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.writing != nil { // left over from a Run that failed
-		return true
-	}
-	if len(q.pending) == 0 {
+	switch {
+	case q.flushing:
 		return false
+	case q.writing != nil: // left over from a Run that failed, or from Flush
+	case len(q.pending) == 0:
+		return false
+	default:
+		q.takeBlock()
 	}
+	q.waiting = false
+	return true
+}
+
+// takeBlock begins with the next block.
+func (q *Queue) takeBlock() {
 	q.writing = q.pending[0]
 	q.pending = slices.Delete(q.pending, 0, 1)
-	return true
 }
 
 // writeOut writes the block that next took.
@@ -194,24 +258,33 @@ func (q *Queue) writeOut(w io.Writer) error {
 	for {
 		q.mu.Lock()
 		rest := q.writing.bytes[q.written:]
-		if len(rest) == 0 {
-			q.recycle(q.writing)
-			q.writing, q.written = nil, 0
-			q.mu.Unlock()
-			return nil
+		q.mu.Unlock()
+		n, err := 0, error(nil)
+		if len(rest) > 0 {
+			n, err = w.Write(rest[:min(len(rest), maxWrite)])
 		}
-		q.mu.Unlock()
-		n, err := w.Write(rest[:min(len(rest), maxWrite)])
 		q.mu.Lock()
-		q.written += n
-		q.size -= n
-		q.total += int64(n)
-		q.shrunk()
+		done := q.wrote(n)
 		q.mu.Unlock()
-		if err != nil {
+		if done || err != nil {
 			return err
 		}
 	}
+}
+
+// wrote notes that so many bytes more of the block are written, and lets go of it
+// when that is all.
+func (q *Queue) wrote(n int) (done bool) {
+	q.written += n
+	q.size -= n
+	q.total += int64(n)
+	q.shrunk()
+	if q.written < len(q.writing.bytes) {
+		return false
+	}
+	q.recycle(q.writing)
+	q.writing, q.written = nil, 0
+	return true
 }
 
 // grown is called when size may have become more than half of the limit.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -334,7 +335,11 @@ func TestNoAllocationInTheSteadyState(t *testing.T) {
 	for range 10 {
 		burst()
 	}
-	if n := testing.AllocsPerRun(20, burst); n > 2 {
+	most := 2.0
+	if raceEnabled {
+		most = 8 // under it a sync.Pool loses some of what it is given
+	}
+	if n := testing.AllocsPerRun(20, burst); n > most {
 		t.Errorf("%v allocations for 1004 frames", n)
 	}
 	close(stop)
@@ -392,5 +397,100 @@ func BenchmarkQueue(b *testing.B) {
 	close(stop)
 	if err := wait(); err != nil {
 		b.Fatal(err)
+	}
+}
+
+// tryWriter is a writer of which TryWrite takes a few bytes at a time, or none.
+type tryWriter struct {
+	countingWriter
+	takes atomic.Int64 // by TryWrite
+	tried atomic.Int64 // calls of it
+}
+
+func (w *tryWriter) TryWrite(p []byte) int {
+	w.tried.Add(1)
+	n, _ := w.Write(p[:min(len(p), int(w.takes.Load()))])
+	return n
+}
+
+// TestFlush: what is not flushed waits; Flush writes while Run waits, as much as
+// goes, and Run the rest.
+func TestFlush(t *testing.T) {
+	for _, takes := range []int64{0, 3, 100} {
+		synctest.Test(t, func(t *testing.T) {
+			q, w := outbox.New(1000), &tryWriter{}
+			w.takes.Store(takes)
+			wait := run(q, w, nil)
+			synctest.Wait()
+			put := func(s string) {
+				buf, ok := q.TryLock()
+				if !ok {
+					t.Fatal("the queue cannot be locked")
+				}
+				q.UnlockUnflushed(append(buf, s...))
+			}
+			put("abc")
+			put("defg")
+			synctest.Wait()
+			if w.Len() != 0 || q.Len() != 7 {
+				t.Errorf("%q was written before Flush, %d are queued", w.String(), q.Len())
+			}
+			q.Flush()
+			synctest.Wait()
+			if written, queued := q.Progress(); w.String() != "abcdefg" || written != 7 || queued != 7 || w.tried.Load() != 1 {
+				t.Errorf("%q is written, %d of %d, in %d tries", w.String(), written, queued, w.tried.Load())
+			}
+			q.Flush() // of nothing
+			appendTo(t, q, "h")
+			synctest.Wait()
+			q.Close(errors.New("over"))
+			if _, ok := q.TryLock(); ok {
+				t.Error("a closed queue can be locked")
+			}
+			if err := wait(); err != nil || w.String() != "abcdefgh" {
+				t.Errorf("Run returned %v, written is %q", err, w.String())
+			}
+		})
+	}
+}
+
+// TestFlushBesideOthers has several senders append, flushed by themselves or by
+// others, while Run writes what Flush leaves: nothing is lost, nor out of order.
+func TestFlushBesideOthers(t *testing.T) {
+	q, w := outbox.New(4000), &tryWriter{}
+	w.takes.Store(50)
+	wait := run(q, w, nil)
+	var senders sync.WaitGroup
+	for id := range byte(4) {
+		senders.Go(func() {
+			for n := range 5000 {
+				frame := []byte{id, byte(n), byte(n >> 8)}
+				if buf, ok := q.TryLock(); ok {
+					q.UnlockUnflushed(append(buf, frame...))
+				} else {
+					q.Flush()
+					appendTo(t, q, string(frame))
+				}
+				if n%7 == 0 {
+					q.Flush()
+				}
+			}
+			q.Flush()
+		})
+	}
+	senders.Wait()
+	q.Close(errors.New("over"))
+	if err := wait(); err != nil {
+		t.Fatal(err)
+	}
+	var next [4]int
+	for frame := w.Next(3); len(frame) == 3; frame = w.Next(3) {
+		if n := int(frame[1]) | int(frame[2])<<8; n != next[frame[0]] {
+			t.Fatalf("sender %d: %d came, not %d", frame[0], n, next[frame[0]])
+		}
+		next[frame[0]]++
+	}
+	if next != [4]int{5000, 5000, 5000, 5000} {
+		t.Errorf("%d came", next)
 	}
 }
