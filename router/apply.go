@@ -39,10 +39,15 @@ func (r *Router) Apply(ctx context.Context, plan Plan) error {
 	}
 	old, oldRoutes := r.plan, r.routes
 	awaitReady(ctx, r.log, "sink", added(old.Sinks, plan.Sinks))
-	r.connect(plan)
+	rerouted := r.connect(plan)
 	r.watch(plan)
 	r.plan = plan
 	r.switchSources(ctx, old, plan)
+	for _, name := range rerouted {
+		if s, ok := plan.Sources[name].(Rerouted); ok {
+			s.Rerouted()
+		}
+	}
 	r.leave(old, oldRoutes)
 	return nil
 }
@@ -120,8 +125,9 @@ func (r *Router) close(part any, kind, name string) {
 	}
 }
 
-// connect makes the routes and leads what sources bring from now on to them.
-func (r *Router) connect(plan Plan) {
+// connect makes the routes and leads what sources bring from now on to them. It
+// returns the names of sources from which other routes led before.
+func (r *Router) connect(plan Plan) (rerouted []string) {
 	observed := r.count(plan)
 	routes := map[string]*route{}
 	bySource := map[string][]branch{}
@@ -164,9 +170,11 @@ func (r *Router) connect(plan Plan) {
 			e.table.Store(newTable(bySource[name], before))
 			if before != nil {
 				r.draining = append(r.draining, before.retire())
+				rerouted = append(rerouted, name)
 			}
 		}
 	}
+	return rerouted
 }
 
 // switchSources starts the sources that are new and stops those that are gone.

@@ -178,6 +178,13 @@ type Source interface {
 	Run(ctx context.Context, next Sink) error
 }
 
+// Rerouted is implemented by a source that keeps what no route takes: that may be
+// otherwise when the configuration has changed.
+type Rerouted interface {
+	// Rerouted says that other routes lead from the source now. It does not wait.
+	Rerouted()
+}
+
 type inFlightKey struct{}
 
 // InFlight returns the context under which what has begun is finished when ctx,

@@ -187,5 +187,6 @@ func (c *Config) Build(env router.Env) (router.Source, error) {
 		config: *c, path: filepath.Clean(c.Path), name: env.Name, log: env.Log,
 		selection:  c.selection(),
 		newWatcher: newFSWatcher, writers: openWriters,
+		rerouted: make(chan struct{}, 1),
 	}, nil
 }

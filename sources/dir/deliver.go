@@ -52,6 +52,7 @@ type outcome int
 const (
 	done       outcome = iota // nothing: it is away, or remembered
 	leave                     // nothing until it changes
+	untaken                   // nothing until it or the routes change
 	incomplete                // look again after a pause
 	away                      // wait until its destination is back
 	failed                    // try again: its destination could not take it
@@ -133,8 +134,8 @@ func (d *delivery) deliver(ctx context.Context, f *os.File, r *result, sent func
 		d.log.Info("changed while it was sent; it is sent again when it is complete", "path", r.path)
 		r.look(d.settle)
 	case errors.Is(err, router.ErrNotTaken):
-		d.log.Info("no route takes the file; it stays until it changes", "path", r.path)
-		r.outcome = leave
+		d.log.Info("no route takes the file; it stays until it or the configuration changes", "path", r.path)
+		r.outcome = untaken
 	case errors.Is(err, router.ErrUnavailable):
 		r.outcome, r.err = away, err
 	default:

@@ -69,7 +69,8 @@ type Source struct {
 
 	folder *folder // nil before Open, and while the folder is gone
 
-	waiting atomic.Int64 // files that are to be sent
+	waiting  atomic.Int64  // files that are to be sent
+	rerouted chan struct{} // has room for one
 }
 
 // Open makes the folder if it does not exist, and locks it. It fails when
@@ -88,6 +89,14 @@ func (s *Source) openFolder() (err error) {
 
 // Waiting implements router.Backlogged: those that are being sent count too.
 func (s *Source) Waiting() int { return int(s.waiting.Load()) }
+
+// Rerouted implements router.Rerouted.
+func (s *Source) Rerouted() {
+	select {
+	case s.rerouted <- struct{}{}:
+	default:
+	}
+}
 
 // Close gives the lock back.
 func (s *Source) Close() error {

@@ -31,6 +31,16 @@ func TestFileThatNobodyTakesStaysUntilItChanges(t *testing.T) {
 		}
 		d.expectTree("f=two, longer")
 		d.expectLog(2, "level=INFO", "no route takes the file", "path=f")
+
+		d.source.Rerouted()
+		wait(time.Hour)
+		if n := len(d.sink.tried()); n != 3 {
+			t.Errorf("tried %d times, want once more with other routes", n)
+		}
+		d.sink.onHeader = nil
+		d.source.Rerouted()
+		wait(time.Hour)
+		d.expectTree("sent/f=two, longer")
 	})
 }
 

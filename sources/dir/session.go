@@ -83,6 +83,8 @@ func (s *session) run(ctx context.Context) error {
 		case r := <-s.results:
 			s.working--
 			s.finish(r)
+		case <-s.rerouted:
+			s.table.rerouted()
 		case <-timer.C:
 		case err := <-ended:
 			s.drain()
@@ -162,8 +164,9 @@ func (s *session) finish(r result) {
 	switch r.outcome {
 	case done:
 		t.remove(f, now)
-	case leave:
+	case leave, untaken:
 		t.idle(f, now)
+		f.untaken = r.outcome == untaken
 	case incomplete:
 		s.lookAgain(f, r.wait, now)
 	case away:

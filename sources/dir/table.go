@@ -40,7 +40,7 @@ const (
 	stateLater                // to be looked at when it is due
 	stateWorking              // a worker has it
 	stateParked               // waits for a destination, see outage
-	stateIdle                 // nothing to do until it changes
+	stateIdle                 // nothing to do until it changes, or the routes do
 	stateRemoved
 )
 
@@ -58,6 +58,7 @@ type file struct {
 	looks      int                         // in a row that found it incomplete
 	incomplete time.Time                   // when the first of these was
 	toldOpen   bool                        // that it has been incomplete for long
+	untaken    bool                        // no route has taken it; in stateIdle
 	pause      *backoff.ExponentialBackOff // between tries that fail; nil when none did
 	trouble    string                      // why the last try failed
 	troubles   int                         // tries in a row that failed so
@@ -147,10 +148,19 @@ func (t *table) endScan(now time.Time) {
 	t.scan++
 }
 
+// rerouted makes ready what no route has taken.
+func (t *table) rerouted() {
+	for _, f := range t.files {
+		if f.state == stateIdle && f.untaken {
+			t.toReady(f)
+		}
+	}
+}
+
 // renew makes f about another version.
 func (f *file) renew(v version, now time.Time) {
 	f.edition = edition{version: v, since: now}
-	f.pause, f.trouble, f.troubles = nil, "", 0
+	f.pause, f.trouble, f.troubles, f.untaken = nil, "", 0, false
 }
 
 // wake makes ready what is due.
