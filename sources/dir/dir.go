@@ -30,13 +30,15 @@
 //
 // What the errors of the next [router.Sink] lead to:
 //
-//   - router.ErrNotTaken: the file stays and is not tried again until it changes.
+//   - router.ErrNotTaken: the file stays and is not tried again until it changes,
+//     or the routes from the source do.
 //   - router.ErrUnavailable: the file stays and is tried for ever. Files that
 //     wait for one destination, as the error's text names it, send one ahead.
 //   - router.ErrPermanent: the file moves to failed/.
-//   - other errors: it is tried max_attempts times and then moves to failed/.
+//   - other errors: it is tried max_attempts times and then moves to failed/. So
+//     is one that cannot be read to its end, because each try has receivers begin.
 //
-// A file that cannot be read or moved on this machine stays and is tried for
+// A file that cannot be opened or moved on this machine stays and is tried for
 // ever; one that was sent, or given up, is not sent again for that. A file in failed/ that
 // is moved back is a new one; the note about it, should it come along, is removed.
 package dir
