@@ -191,3 +191,20 @@ func TestFileTimesDoNotMatter(t *testing.T) {
 		})
 	}
 }
+
+// The kernel may not count the creator of a new file as its writer yet: an empty one
+// is given a moment to get its contents, and is sent after that if it gets none.
+func TestNewFileWithoutAWriterYet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDrop(t)
+		d.source.writers = func(*os.File) writers { return noWriter }
+		d.write("f", "")
+		d.write("empty", "")
+		d.start()
+		wait(emptySettle / 2)
+		d.expectSent()
+		d.write("f", "contents")
+		wait(time.Second)
+		d.expectSent("empty=", "f=contents")
+	})
+}
