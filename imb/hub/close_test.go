@@ -5,8 +5,10 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -142,7 +144,7 @@ type flakyListener struct {
 
 func (l *flakyListener) Accept() (net.Conn, error) {
 	if l.failures.Add(-1) >= 0 {
-		return nil, errors.New("too many open files")
+		return nil, os.NewSyscallError("accept4", syscall.EMFILE)
 	}
 	return l.Listener.Accept()
 }
@@ -166,7 +168,7 @@ func TestAcceptFails(t *testing.T) {
 	if err := <-served; err != hub.ErrClosed {
 		t.Errorf("Serve: %v", err)
 	}
-	if n := len(log.lines("level=ERROR", "too many open files")); n != 1 {
+	if n := len(log.lines("level=ERROR", "too many open files; raise LimitNOFILE=", "max_connections")); n != 1 {
 		t.Errorf("logged %d times", n)
 	}
 	if n := len(log.lines("accepted again", "failures=3")); n != 1 {

@@ -2,8 +2,10 @@ package hub
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net"
+	"syscall"
 	"time"
 )
 
@@ -43,7 +45,7 @@ func (h *Hub) Serve(l net.Listener) error {
 			}
 		}
 		if failures++; failures == 1 {
-			h.log.Error("cannot accept connections for now", "error", err)
+			h.log.Error("cannot accept connections for now", "error", withRemedy(err))
 		}
 		select {
 		case <-h.done:
@@ -51,6 +53,18 @@ func (h *Hub) Serve(l net.Listener) error {
 		case <-time.After(min(5*time.Millisecond<<min(failures, 10), maxAcceptPause)):
 		}
 	}
+}
+
+// withRemedy returns err with what to do when too many files are open: in this
+// process, or in the whole machine.
+func withRemedy(err error) error {
+	switch {
+	case errors.Is(err, syscall.EMFILE):
+		return fmt.Errorf("%w; raise LimitNOFILE= of the systemd service, or ulimit -n, or lower max_connections", err)
+	case errors.Is(err, syscall.ENFILE):
+		return fmt.Errorf("%w; raise the sysctl fs.file-max, or end what has so many files open", err)
+	}
+	return err
 }
 
 func (h *Hub) accept(nc net.Conn) {

@@ -26,6 +26,7 @@ func TestDiskFault(t *testing.T) {
 	}{
 		{"create", syscall.ENOSPC, true, true, false},
 		{"create", syscall.EROFS, true, false, false},
+		{"create", syscall.EMFILE, true, false, false},
 		{"create", syscall.EACCES, false, false, false},
 		{"write", syscall.EIO, true, false, true},
 		{"write", syscall.ENOSPC, true, true, false},
@@ -81,7 +82,7 @@ func TestDiskFault(t *testing.T) {
 // TestDiskFaultsReadTheSame has streams of different names, sizes and progress
 // fail for one reason: a log of many must be able to tell that it is one.
 func TestDiskFaultsReadTheSame(t *testing.T) {
-	for _, fault := range []error{syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS, syscall.EIO, syscall.ESTALE} {
+	for _, fault := range []error{syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS, syscall.EIO, syscall.ESTALE, syscall.EMFILE, syscall.ENFILE} {
 		s := open(t, nil)
 		want := ""
 		for _, operation := range []string{"create", "write", "sync", "close", "publish", "syncdir"} {
@@ -101,6 +102,45 @@ func TestDiskFaultsReadTheSame(t *testing.T) {
 		if !strings.Contains(want, strconv.Quote(s.path)) || !strings.Contains(want, fault.Error()+": ") {
 			t.Errorf("%q does not tell the folder, the fault and what to do", want)
 		}
+	}
+}
+
+// TestFaultOfRights names the folder in which rights are missing and what to do,
+// in the same words for each stream; and other remedies where it is not rights.
+func TestFaultOfRights(t *testing.T) {
+	link := func(err error) error {
+		return &os.LinkError{Op: "linkat", Old: partialDir + "/7-a", New: "sub/a", Err: err}
+	}
+	tests := map[string]struct {
+		operation string
+		err       error
+		folder    string
+		want      []string
+	}{
+		"no right to make files": {"create", &os.PathError{Op: "openat", Path: partialDir + "/7-a", Err: syscall.EACCES}, partialDir,
+			[]string{"permission denied: ", "the user that runs imbrouter", "ReadWritePaths="}},
+		"no right in a folder inside": {"publish", link(syscall.EACCES), "sub",
+			[]string{"permission denied: ", "the user that runs imbrouter", "ReadWritePaths="}},
+		"read-only":           {"publish", link(syscall.EROFS), ".", []string{"read-only file system: make it writable", "ReadWritePaths="}},
+		"too many open files": {"create", syscall.EMFILE, ".", []string{"too many open files: raise LimitNOFILE=", "ulimit -n", "max_open"}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			s := open(t, nil)
+			s.disk.fail(test.operation, test.err)
+			err := s.send("sub/a", "text")
+			if err == nil {
+				t.Fatal("no error")
+			}
+			for _, part := range append(test.want, strconv.Quote(filepath.Join(s.path, filepath.FromSlash(test.folder)))) {
+				if !strings.Contains(err.Error(), part) {
+					t.Errorf("%q does not say %q", err, part)
+				}
+			}
+			if again := s.send("sub/b", "other text"); again == nil || again.Error() != err.Error() {
+				t.Errorf("another stream fails with %q, not with %q", again, err)
+			}
+		})
 	}
 }
 

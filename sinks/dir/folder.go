@@ -56,7 +56,7 @@ func openFolder(c *Config, log *slog.Logger) (_ *folder, err error) {
 	}
 	root, err := os.OpenRoot(c.Path)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("open the folder %q: %w", c.Path, err)
 	}
 	f := &folder{
 		root: root, disk: rootDisk{root}, durable: map[string]bool{}, busy: map[string]bool{},

@@ -11,6 +11,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"imbrouter/router/remedy"
 )
 
 // hasNoLinks tells whether link failed because the file system has no hard
@@ -82,7 +84,9 @@ func freeSpace(root *os.Root) (int64, error) {
 var diskErrors = []diskError{
 	{unix.ENOSPC, true, "make room there"},
 	{unix.EDQUOT, true, "make room there, or raise the quota"},
-	{unix.EROFS, false, "make it writable again"},
+	{unix.EROFS, false, remedy.Writable},
+	{unix.EMFILE, false, remedy.OpenFiles},
+	{unix.ENFILE, false, remedy.AllOpenFiles},
 	{unix.EIO, false, "the disk may be failing, see the system's log"},
 	{unix.ESTALE, false, "mount it again"},
 }

@@ -4,6 +4,8 @@ import (
 	"log/slog"
 	"sync"
 	"time"
+
+	"imbrouter/router/remedy"
 )
 
 // shared are the folders that sinks of this process have open, by path. Two
@@ -24,7 +26,7 @@ func acquire(c *Config, log *slog.Logger) (*folder, error) {
 	} else {
 		var err error
 		if f, err = openFolder(c, log); err != nil {
-			return nil, err
+			return nil, remedy.Add(err, remedy.MayWrite)
 		}
 		shared.folders[c.Path] = f
 	}

@@ -15,6 +15,7 @@ import (
 
 	"imbrouter/router"
 	"imbrouter/router/failpoint"
+	"imbrouter/router/remedy"
 )
 
 // step is called at each point of a delivery where a crash leaves the folder
@@ -91,7 +92,7 @@ func (d *delivery) try(ctx context.Context, j job, sent func()) result {
 	case errors.Is(err, errChanged), busy(err):
 		r.look(d.settle)
 	default:
-		r.block(fmt.Errorf("cannot be opened: %w", err))
+		r.block(fmt.Errorf("cannot be opened: %w", remedy.Add(err, remedy.MayRead)))
 	}
 	return r
 }
@@ -237,8 +238,7 @@ func (d *delivery) putAway(f *os.File, r *result) {
 // cannotMove adds to why a file could not be moved to the folder base what to do.
 func (d *delivery) cannotMove(name, base string, err error) error {
 	absolute := func(dir string) string { return filepath.Join(d.folder.path, filepath.FromSlash(dir)) }
-	return fmt.Errorf("move from %q to %q: %w; both must be folders that the user who runs imbrouter can write to",
-		absolute(path.Dir(name)), absolute(base), err)
+	return fmt.Errorf("move from %q to %q, which both must be folders: %w", absolute(path.Dir(name)), absolute(base), remedy.Add(err, remedy.MayWrite))
 }
 
 // archive moves, deletes or remembers a file. When it cannot, the file is
@@ -265,7 +265,7 @@ func (d *delivery) archive(name string, v version) (at string, err error) {
 		return at, err
 	}
 	if err := d.folder.sent.forget(name); err != nil {
-		d.log.Error("the list of sent files cannot be written", "path", name, "error", err)
+		d.log.Error("the list of sent files cannot be written", "path", name, "error", remedy.Add(err, remedy.MayWrite))
 	}
 	d.tellUnsafe(name, d.folder.sync(changed...))
 	return "", nil
@@ -278,7 +278,7 @@ func (d *delivery) remember(name string, v version) {
 	}
 	if err := d.folder.sent.add(name, v); err != nil {
 		d.log.Error("the list of sent files cannot be written; after a restart the file is sent again",
-			"path", name, "error", err)
+			"path", name, "error", remedy.Add(err, remedy.MayWrite))
 	}
 }
 
@@ -286,7 +286,7 @@ func (d *delivery) remember(name string, v version) {
 func (d *delivery) tellUnsafe(name string, err error) {
 	if err != nil {
 		d.log.Error("a file is not safe on disk yet; after a power cut it may be damaged or sent again",
-			"path", name, "error", err)
+			"path", name, "error", remedy.Add(err, remedy.MayRead))
 	}
 }
 
@@ -300,7 +300,7 @@ func (d *delivery) setAside(f *os.File, r *result) {
 		d.log.Error("the file cannot be sent; it is set aside", "path", r.path, "moved_to", to,
 			"failures", r.failures, "error", r.givenUp)
 		if err := d.folder.writeNote(to, r); err != nil {
-			d.log.Error("the note beside the file cannot be written", "path", to, "error", err)
+			d.log.Error("the note beside the file cannot be written", "path", to, "error", remedy.Add(err, remedy.MayWrite))
 		}
 		d.tellUnsafe(r.path, d.folder.sync(path.Dir(to), path.Dir(r.path)))
 		r.outcome, r.err = done, nil

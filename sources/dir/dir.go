@@ -54,6 +54,7 @@ import (
 	"time"
 
 	"imbrouter/router"
+	"imbrouter/router/remedy"
 )
 
 // returnInterval is how often a folder that is gone is looked for.
@@ -79,7 +80,7 @@ type Source struct {
 // another imbrouter watches the folder, and when files could not be moved in it.
 func (s *Source) Open(context.Context) error {
 	if err := os.MkdirAll(s.path, dirPerm); err != nil {
-		return fmt.Errorf("make the folder to watch: %w", err)
+		return fmt.Errorf("make the folder %q to watch: %w", s.path, remedy.Add(err, remedy.MayWrite))
 	}
 	return s.openFolder()
 }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/gofrs/flock"
 
+	"imbrouter/router/remedy"
 	"imbrouter/router/share"
 )
 
@@ -72,12 +73,12 @@ type folder struct {
 func openFolder(path string, useSent bool, log *slog.Logger) (*folder, error) {
 	root, err := os.OpenRoot(path)
 	if err != nil {
-		return nil, err
+		return nil, remedy.Add(err, remedy.MayRead)
 	}
 	d := &folder{path: path, root: root, log: log, flush: (*os.File).Sync}
 	if err := d.prepare(useSent); err != nil {
 		d.close()
-		return nil, err
+		return nil, remedy.Add(err, remedy.MayWrite)
 	}
 	return d, nil
 }
@@ -155,8 +156,7 @@ func (d *folder) checkWritable(dir string) error {
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("cannot write to folder %q, where files are moved to or from; "+
-			"give the user that runs imbrouter the right to: %w", filepath.Join(d.path, dir), err)
+		return fmt.Errorf("cannot write to folder %q, where files are moved to or from: %w", filepath.Join(d.path, dir), err)
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"imbrouter/router"
@@ -104,4 +105,38 @@ func TestKernelsQueueOverflows(t *testing.T) {
 	if d.log.count("level=WARN", "events were lost", "overflow") == 0 {
 		t.Error("no events were lost: the test shows nothing")
 	}
+}
+
+// TestNoMoreOpenFiles lets the process have no file descriptors left while a file is
+// sent: the log says how to get more, and not that rights are missing.
+func TestNoMoreOpenFiles(t *testing.T) {
+	var before syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &before); err != nil {
+		t.Skip(err)
+	}
+	limit := func(files uint64) error {
+		return syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: files, Max: before.Max})
+	}
+	defer limit(before.Cur)
+	synctest.Test(t, func(t *testing.T) {
+		d := newDrop(t)
+		d.sink.onCommit = func(router.StreamInfo) error { return limit(0) }
+		d.write("a/f", "text")
+		d.start()
+		wait(time.Minute)
+		d.must(limit(before.Cur))
+		d.expectSent("a/f=text")
+		d.expectLog(1, "level=ERROR", "was sent, but cannot be put away", d.abs("sent"), "too many open files; raise LimitNOFILE=", "count=1\n")
+		d.expectLog(0, "the right")
+		wait(11 * time.Second)
+		d.expectTree("sent/a/f=text")
+
+		d.stop()
+		d.must(limit(0))
+		err := d.source.Open(t.Context())
+		d.must(limit(before.Cur))
+		if err == nil || !strings.Contains(err.Error(), "too many open files; raise LimitNOFILE=") {
+			t.Errorf("Open returned %v", err)
+		}
+	})
 }

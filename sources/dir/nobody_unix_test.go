@@ -88,7 +88,7 @@ func TestUnreadableFile(t *testing.T) {
 		d.start()
 		wait(time.Minute)
 		d.expectSent("open=goes")
-		d.expectLog(1, "level=ERROR", "cannot be opened", "path=closed ", "permission denied", "count=1\n")
+		d.expectLog(1, "level=ERROR", "cannot be opened", "path=closed ", "permission denied; give the user that runs imbrouter the right to read it", "count=1\n")
 		d.expectLog(1, "level=ERROR", "folder cannot be read", `path="closed folder"`)
 		d.must(os.Chmod(d.abs("closed"), 0o644))
 		d.must(os.Chmod(d.abs("closed folder"), 0o755))
@@ -172,7 +172,7 @@ func TestFolderThatCannotBeWritten(t *testing.T) {
 		d.must(d.source.Close())
 		d.must(os.Chmod(d.abs(dir), 0o555))
 		err := d.source.Open(t.Context())
-		if err == nil || !strings.Contains(err.Error(), "cannot write to folder") {
+		if err == nil || !strings.Contains(err.Error(), "cannot write to folder") || !strings.Contains(err.Error(), "ReadWritePaths=") {
 			t.Errorf("Open with %s read-only returned %v", dir, err)
 		}
 		d.must(os.Chmod(d.abs(dir), 0o755))

@@ -8,6 +8,8 @@ import (
 	"path"
 	"path/filepath"
 	"time"
+
+	"imbrouter/router/remedy"
 )
 
 // noteSuffix ends the name of the note beside a file in failed/. One that is
@@ -68,6 +70,6 @@ func (d *delivery) removeNote(f *os.File, r *result) {
 	case errors.Is(err, errChanged):
 		r.look(d.settle)
 	default:
-		r.block(fmt.Errorf("a note cannot be removed: %w", err))
+		r.block(fmt.Errorf("a note cannot be removed: %w", remedy.Add(err, remedy.MayWrite)))
 	}
 }

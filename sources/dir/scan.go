@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/fsnotify/fsnotify"
+
+	"imbrouter/router/remedy"
 )
 
 // listBatch is how many entries of a folder are read, and reported, at once.
@@ -320,7 +322,7 @@ func (s *scanner) readable(dir string, err error) bool {
 	told := s.unread[dir] == err.Error() || s.unreadOld[dir] == err.Error()
 	s.unread[dir] = err.Error()
 	if !told {
-		s.log.Error("a folder cannot be read; it is tried again with each scan", "path", dir, "error", err)
+		s.log.Error("a folder cannot be read; it is tried again with each scan", "path", dir, "error", remedy.Add(err, remedy.MayRead))
 	}
 	return false
 }

@@ -120,7 +120,7 @@ func explainWatchError(err error) error {
 	case errors.Is(err, syscall.ENOSPC):
 		return fmt.Errorf("too many watched folders; raise the sysctl fs.inotify.max_user_watches: %w", err)
 	case errors.Is(err, syscall.EMFILE):
-		return fmt.Errorf("too many watchers or open files; raise the sysctl fs.inotify.max_user_instances or the limit of open files: %w", err)
+		return fmt.Errorf("too many watchers or open files; raise the sysctl fs.inotify.max_user_instances, or LimitNOFILE= of the systemd service or ulimit -n: %w", err)
 	}
 	return err
 }
