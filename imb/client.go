@@ -35,11 +35,12 @@ func (s State) String() string {
 // Client is one connection to a hub, made again whenever it is lost. It is safe
 // for concurrent use. See the package comment.
 type Client struct {
-	opt    Options
-	out    *outbox.Queue
-	inbox  *inbox
-	faults faultLog
-	stats  counters
+	opt       Options
+	out       *outbox.Queue
+	inbox     *inbox
+	faults    faultLog
+	overflows overflowLog
+	stats     counters
 
 	variables variables
 
@@ -73,16 +74,17 @@ func Connect(ctx context.Context, o Options) (*Client, error) {
 	}
 	lifetime, cut := context.WithCancelCause(context.WithoutCancel(ctx))
 	c := &Client{
-		opt:     o,
-		out:     outbox.New(o.SendQueue),
-		inbox:   newInbox(o.ReceiveQueue),
-		faults:  faultLog{log: o.Log},
-		closing: make(chan struct{}),
-		hurry:   make(chan struct{}),
-		cut:     cut,
-		ended:   make(chan struct{}),
-		events:  make(map[string]*Event),
-		flushID: -1,
+		opt:       o,
+		out:       outbox.New(o.SendQueue),
+		inbox:     newInbox(o.ReceiveQueue),
+		faults:    faultLog{log: o.Log},
+		overflows: overflowLog{log: o.Log},
+		closing:   make(chan struct{}),
+		hurry:     make(chan struct{}),
+		cut:       cut,
+		ended:     make(chan struct{}),
+		events:    make(map[string]*Event),
+		flushID:   -1,
 	}
 	first := make(chan error, 1)
 	go c.run(lifetime, first)

@@ -38,7 +38,7 @@ func (d *dispatcher) run() {
 		}
 		clear(d.messages[:cap(d.messages)]) // they hold on to names and data
 		d.streams.tick(inbox.clock())
-		timer.Reset(min(d.streams.untilScan(), inbox.untilRelease()))
+		timer.Reset(min(d.streams.untilScan(), inbox.untilRelease(), d.client.overflows.empty()))
 		select {
 		case <-inbox.wake:
 		case <-timer.C:
@@ -98,8 +98,7 @@ func (c *Client) overflow(d delivered) {
 		c.inbox.note(d.delivery, d.data)
 	}
 	signals, streams := c.drop(lost)
-	c.opt.Log.Error("receive queue overflowed, because a handler did not return in time: dropped what was queued",
-		"waited", c.opt.BlockTimeout, "signals", signals, "streams", streams)
+	c.overflows.note(c.opt.BlockTimeout, signals, streams)
 }
 
 // drop gives up frames that were received and not handled. It returns how many

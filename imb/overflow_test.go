@@ -93,6 +93,53 @@ func TestOverflowDropsWhatIsQueued(t *testing.T) {
 	})
 }
 
+// A handler that hangs for long lets the queue overflow again and again: that is
+// told at once, then once a minute with the sums, and when it is over.
+func TestOverflowsAreToldOnceAMinute(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log logRecorder
+		release := make(chan struct{})
+		var e *imb.Event
+		c, _, p := connectScripted(t, imb.Options{
+			ReceiveQueue: 2000, BlockTimeout: 5 * time.Second, Log: log.logger(),
+		}, func(c *imb.Client) {
+			e = c.Event("e")
+			e.HandleAll(func(imb.Message) { <-release })
+			must(t, e.Subscribe())
+		})
+		overflow := func() {
+			for before := c.Stats().Dropped; c.Stats().Dropped == before; letPass(100 * time.Millisecond) {
+				p.Send(p.event(e.Name(), wire.NormalEvent, make([]byte, 500)))
+			}
+		}
+		const told = "receive queue overflowed"
+		begun := time.Now()
+		overflow()
+		if n := log.count(told); n != 1 || log.count("level=ERROR") != 1 {
+			t.Errorf("told %d times of the first", n)
+		}
+		overflows := 1
+		for ; time.Since(begun) < 3*time.Minute; overflows++ {
+			overflow()
+		}
+		if n := log.count(told); n < 3 || n > 4 || overflows < 20 {
+			t.Errorf("told %d times of %d overflows", n, overflows)
+		}
+		close(release)
+		letPass(50 * time.Second)
+		if n := log.count("does not overflow any more"); n != 0 {
+			t.Error("told too early that it is over")
+		}
+		letPass(15 * time.Second) // nothing comes
+		if n := log.count("does not overflow any more"); n != 1 {
+			t.Errorf("told %d times that it is over", n)
+		}
+		if log.count(fmt.Sprintf("count=%d signals=%d streams=0", overflows, c.Stats().Dropped)) == 0 {
+			t.Errorf("the end does not tell of %d overflows and %d signals", overflows, c.Stats().Dropped)
+		}
+	})
+}
+
 // A handler that is slow but returns holds the hub up for as long as it takes.
 func TestSlowHandlerLosesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

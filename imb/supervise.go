@@ -19,6 +19,7 @@ func (c *Client) run(ctx context.Context, first chan<- error) {
 	c.inbox.close()
 	dispatching.Wait()
 	c.faults.flush()
+	c.overflows.close(c.opt.BlockTimeout)
 	if everConnected || c.opt.Retry {
 		c.setState(Closed, nil)
 	}
