@@ -270,6 +270,32 @@ func TestBothWaysAfterALoss(t *testing.T) {
 	})
 }
 
+// Both sides say the same at the same time, from the first message on, when the
+// router has yet to find out what kind of hub it is: of the hub of this project
+// nobody's message is taken for one that comes back.
+func TestBothWaysFromTheFirstMessage(t *testing.T) {
+	const messages = 20_000
+	addr, _ := imbtest.StartHub(t, hub.Options{})
+	l := texts(t, addr)
+	start(t, bothWays, addr, "")
+	var sending sync.WaitGroup
+	for _, from := range []string{"north", "south"} {
+		e := publish(t, connect(t, addr), from+".e")
+		sending.Go(func() {
+			for i := range messages {
+				send(t, e, fmt.Sprint(i))
+			}
+		})
+	}
+	sending.Wait()
+	l.Wait(t, 4*messages)
+	for text, n := range count(l) {
+		if n != 2 {
+			t.Errorf("%q came %d times", text, n)
+		}
+	}
+}
+
 func forEachHub(t *testing.T, test func(t *testing.T, addr string, spares bool)) {
 	t.Run("own hub", func(t *testing.T) {
 		addr, _ := imbtest.StartHub(t, hub.Options{})

@@ -92,8 +92,9 @@ func (s *sink) Close() error {
 
 // relayIfHeard returns the relay, which it makes for the first message that
 // needs it, or nil when no source ignores what is relayed to the hub. For a
-// short time after it was made it waits for its connection: without one a
-// stream fails.
+// short time after it was made it waits for its connection, without which a
+// stream fails, and until the hub was probed: what is sent before that is noted,
+// and the note would keep back an equal message of somebody else.
 func (s *sink) relayIfHeard(ctx context.Context) (*relay, error) {
 	r := s.relay.Load()
 	if r == nil {
@@ -106,12 +107,12 @@ func (s *sink) relayIfHeard(ctx context.Context) (*relay, error) {
 		}
 	}
 	select {
-	case <-r.ready:
+	case <-r.probed:
 		return r, nil
 	default:
 	}
 	select {
-	case <-r.ready:
+	case <-r.probed:
 	case <-r.late:
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)

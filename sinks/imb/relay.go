@@ -24,6 +24,7 @@ type relay struct {
 	ending *time.Timer   // closes late
 
 	connected chan struct{} // the hub is to be probed
+	probed    chan struct{} // closed when it was for the first time
 	echoed    atomic.Bool   // the probe came back
 	spares    atomic.Bool   // the hub spares those sources by itself
 
@@ -33,7 +34,7 @@ type relay struct {
 
 // newRelay connects a relay.
 func (s *sink) newRelay() (*relay, error) {
-	r := &relay{late: make(chan struct{}), connected: make(chan struct{}, 1)}
+	r := &relay{late: make(chan struct{}), connected: make(chan struct{}, 1), probed: make(chan struct{})}
 	l, err := s.connect(s.inFlight, func() {
 		r.spares.Store(false)
 		select {
@@ -72,6 +73,7 @@ func (r *relay) close(ctx context.Context) error {
 // keepProbed finds out after each connect whether the hub spares sources by
 // itself. Until then they are told of what is sent.
 func (r *relay) keepProbed(ctx context.Context) {
+	first := sync.OnceFunc(func() { close(r.probed) })
 	for {
 		select {
 		case <-ctx.Done():
@@ -82,6 +84,7 @@ func (r *relay) keepProbed(ctx context.Context) {
 			// meanwhile ends in a reconnect, which is probed again.
 			if r.probe.Signal(ctx, wire.NormalEvent, nil) == nil && r.client.Drain(ctx) == nil {
 				r.spares.Store(r.client.Echoes() && !r.echoed.Load())
+				first()
 			}
 			r.echoes.Reconnected()
 		}
