@@ -42,7 +42,8 @@ func (f *clientFlags) register(cmd *cobra.Command) {
 // session is a command's connection to a hub.
 type session struct {
 	*imb.Client
-	lost atomic.Bool // the connection was lost, whether it is back or not
+	lost    atomic.Bool  // the connection was lost, whether it is back or not
+	leftOut atomic.Int64 // signals that were received and that no handler got
 }
 
 // connect connects to the hub. When the connection is lost later, the client
@@ -62,6 +63,7 @@ func (f *clientFlags) connect(ctx context.Context, cmd *cobra.Command) (*session
 			}
 			connected = connected || state == imb.Connected
 		},
+		OnDrop: func(imb.Message) { s.leftOut.Add(1) },
 	})
 	if err != nil {
 		return nil, unreachableError{err}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"sync/atomic"
 
 	"github.com/spf13/cobra"
 
@@ -21,7 +22,8 @@ func tapCommand() *cobra.Command {
 		Short: "Show what happens on events, a line each",
 		Long: `Show what happens on events, a line each, until stopped. A PATTERN is a full
 event name, or the beginning of one and "*". A stream is shown when it begins
-and when it ends; its bytes are counted only.`,
+and when it ends; its bytes are counted only. When what reads the output is too
+slow, signals are left out, and standard error tells how many.`,
 		Example: `  imbrouter tap 'demo.*'
   imbrouter tap --json demo.alarms | jq .text`,
 		Args: withUsage(cobra.MinimumNArgs(1)),
@@ -40,7 +42,9 @@ and when it ends; its bytes are counted only.`,
 			if err != nil {
 				return err
 			}
-			p := &tapPrinter{out: cmd.OutOrStdout(), json: asJSON, left: count, stop: stop}
+			p := &tapPrinter{
+				out: cmd.OutOrStdout(), stderr: cmd.ErrOrStderr(), json: asJSON, left: count, leftOut: &c.leftOut, stop: stop,
+			}
 			if err := tap.Subscribe(c.Client, p.print, args...); err != nil {
 				return err
 			}
@@ -48,7 +52,9 @@ and when it ends; its bytes are counted only.`,
 				fmt.Fprintln(cmd.ErrOrStderr(), "listening; Ctrl-C stops")
 			}
 			<-ctx.Done()
-			return disconnect(ctx, c.Client)
+			err = disconnect(ctx, c.Client)
+			p.tellLeftOut()
+			return err
 		},
 	}
 	client.register(cmd)
@@ -59,16 +65,18 @@ and when it ends; its bytes are counted only.`,
 
 // tapPrinter prints lines. The client calls it from one goroutine.
 type tapPrinter struct {
-	out  io.Writer
-	json bool
-	left int // lines until it stops; 0: never; below 0: it has
-	stop context.CancelFunc
+	out, stderr io.Writer
+	json        bool
+	left        int           // lines until it stops; 0: never; below 0: it has
+	leftOut     *atomic.Int64 // signals that have not come here, since the last line that told of it
+	stop        context.CancelFunc
 }
 
 func (p *tapPrinter) print(l tap.Line) {
 	if p.left < 0 {
 		return
 	}
+	p.tellLeftOut()
 	var err error
 	if p.json {
 		err = json.NewEncoder(p.out).Encode(l)
@@ -81,6 +89,14 @@ func (p *tapPrinter) print(l tap.Line) {
 		p.stop()
 	case p.left > 1:
 		p.left--
+	}
+}
+
+// tellLeftOut tells of signals that are not shown because the lines before were
+// not taken for imb.Options.BlockTimeout.
+func (p *tapPrinter) tellLeftOut() {
+	if n := p.leftOut.Swap(0); n > 0 {
+		fmt.Fprintf(p.stderr, "%d signals were left out: what reads the output is too slow\n", n)
 	}
 }
 

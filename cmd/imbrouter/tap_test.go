@@ -1,9 +1,16 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
+	"io"
 	"log/slog"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -69,6 +76,66 @@ func TestTapJSON(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("lines (-want +got):\n%s", diff)
+	}
+}
+
+// Who does not read what tap prints misses signals, and is told how many.
+func TestTapTellsWhatIsLeftOut(t *testing.T) {
+	t.Parallel()
+	addr, _ := imbtest.StartHub(t, hub.Options{})
+	stdout, out := io.Pipe()
+	stderr, err := os.Create(filepath.Join(t.TempDir(), "stderr"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stderr.Close()
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	code := make(chan int)
+	go func() {
+		code <- execute(ctx, []string{"tap", "--hub", addr, "demo.*"}, strings.NewReader(""), out, stderr)
+	}()
+	awaitSubscriber(t, addr)
+	e, err := connect(t, addr).Publish("files")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sent := 0
+	send := func(patience time.Duration) error {
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
+		err := e.Signal(ctx, wire.NormalEvent, make([]byte, 1<<20))
+		if err == nil {
+			sent++
+		}
+		return err
+	}
+	for send(3*time.Second) == nil { // until all queues are full
+	}
+	if err := send(patience); err != nil { // when tap has given something up
+		t.Fatal(err)
+	}
+	if err := e.SignalString(t.Context(), "the end"); err != nil {
+		t.Fatal(err)
+	}
+	shown := 0
+	for lines := bufio.NewScanner(stdout); lines.Scan() && !strings.Contains(lines.Text(), "the end"); {
+		shown++
+	}
+	stop()
+	if code := <-code; code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	text, err := os.ReadFile(stderr.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	leftOut := 0
+	if told := regexp.MustCompile(`(?m)^(\d+) signals were left out`).FindSubmatch(text); told != nil {
+		leftOut, _ = strconv.Atoi(string(told[1]))
+	}
+	if leftOut == 0 || shown+leftOut != sent {
+		t.Errorf("%d shown, %d left out, of %d: %s", shown, leftOut, sent, text)
 	}
 }
 
