@@ -64,6 +64,9 @@
 // feels it; and when no handler has returned for [Options].BlockTimeout, what
 // waits is dropped, and [Options].OnDrop told.
 //
+// A program with hundreds of thousands of signals a second takes them with
+// [Event.HandleBatches], and sends them with [Event.SendBatch], many in one call.
+//
 // # Timers
 //
 // A hub can keep the time of several programs in step: [Event.Timer] names a
