@@ -63,7 +63,10 @@ func (f *clientFlags) connect(ctx context.Context, cmd *cobra.Command) (*session
 			}
 			connected = connected || state == imb.Connected
 		},
-		OnDrop: func(imb.Message) { s.leftOut.Add(1) },
+		// Who looks at the output of tap, and stops to read, must not hold up those
+		// who send.
+		BlockTimeout: time.Second,
+		OnDrop:       func(imb.Message) { s.leftOut.Add(1) },
 	})
 	if err != nil {
 		return nil, unreachableError{err}
