@@ -1,17 +1,13 @@
 package admin_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
-	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -21,28 +17,10 @@ import (
 	"go.uber.org/goleak"
 
 	"imbrouter/router/admin"
-	"imbrouter/router/config"
-	"imbrouter/router/daemon"
-	dirsink "imbrouter/sinks/dir"
-	imbsink "imbrouter/sinks/imb"
-	logsink "imbrouter/sinks/log"
-	dirsource "imbrouter/sources/dir"
-	imbsource "imbrouter/sources/imb"
+	"imbrouter/router/daemon/daemontest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-var kinds = config.Kinds{
-	Sources: map[string]func() config.Source{
-		"dir": func() config.Source { return dirsource.NewConfig() },
-		"imb": func() config.Source { return imbsource.NewConfig() },
-	},
-	Sinks: map[string]func() config.Sink{
-		"dir": func() config.Sink { return dirsink.NewConfig() },
-		"imb": func() config.Sink { return imbsink.NewConfig() },
-		"log": func() config.Sink { return logsink.NewConfig() },
-	},
-}
 
 // everything has a part of each kind, and a hub.
 const everything = `
@@ -79,15 +57,11 @@ when = 'kind == "normal" && json.level > 3'
 // site is a daemon that runs, and its admin address.
 type site struct {
 	t      *testing.T
-	dir    string
-	daemon *daemon.Daemon
+	daemon *daemontest.Daemon
 	server *admin.Server
 	client *admin.Client
 	http   http.Client
 	url    string
-
-	mu  sync.Mutex
-	log bytes.Buffer
 
 	stuck atomic.Pointer[[2]string]
 	last  atomic.Pointer[admin.Reload]
@@ -107,26 +81,17 @@ func shortDir(t *testing.T) string {
 // start runs a configuration with an admin address until the test ends.
 func start(t *testing.T, text string) *site {
 	t.Helper()
-	s := &site{t: t, dir: shortDir(t)}
+	s := &site{t: t, daemon: daemontest.Start(t, text, daemontest.Options{Dir: shortDir(t)})}
 	s.stuck.Store(new([2]string))
-	cfg := s.config(text)
-	ready := make(chan struct{})
-	d, err := daemon.New(cfg, daemon.Options{
-		Log: slog.New(slog.NewTextHandler(s, nil)), OnReady: func() { close(ready) },
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.daemon = d
 	s.server = admin.New(admin.Options{
-		Daemon: d, Reloader: s, Version: "v1.2.3",
+		Daemon: s.daemon.Daemon, Reloader: s, Version: "v1.2.3",
 		Stuck: func() (kind, name string) { found := s.stuck.Load(); return found[0], found[1] },
 	})
-	l, err := admin.Listen(cfg.Admin.Listen)
+	address := s.daemon.Config().Admin.Listen
+	l, err := admin.Listen(address)
 	if err != nil {
 		t.Fatal(err)
 	}
-	address := cfg.Admin.Listen
 	s.url = "http://localhost"
 	transport := &http.Transport{}
 	if l.Addr().Network() == "tcp" {
@@ -140,49 +105,15 @@ func start(t *testing.T, text string) *site {
 	s.http.Transport = transport
 	s.client = admin.NewClient(address, "")
 	ctx, cancel := context.WithCancel(context.Background())
-	var running sync.WaitGroup
-	running.Go(func() {
-		if err := d.Run(ctx); err != nil {
-			t.Errorf("Run: %v", err)
-		}
-	})
-	running.Go(func() {
+	var serving sync.WaitGroup
+	serving.Go(func() {
 		if err := s.server.Serve(ctx, l); err != nil {
 			t.Errorf("Serve: %v", err)
 		}
 	})
-	t.Cleanup(func() { cancel(); running.Wait(); transport.CloseIdleConnections() })
-	<-ready
+	t.Cleanup(func() { cancel(); serving.Wait(); transport.CloseIdleConnections() })
 	s.server.Enter(admin.Running)
 	return s
-}
-
-// Write takes the log.
-func (s *site) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.log.Write(p)
-}
-
-// hub returns the address of the hub inside.
-func (s *site) hub() string {
-	s.t.Helper()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	match := regexp.MustCompile(`hub is listening" address=(\S+)`).FindSubmatch(s.log.Bytes())
-	if match == nil {
-		s.t.Fatal("the log does not tell the hub's address")
-	}
-	return string(match[1])
-}
-
-func (s *site) config(text string) *config.Config {
-	s.t.Helper()
-	cfg, err := config.Parse(filepath.Join(s.dir, "test.toml"), []byte(text), kinds)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	return cfg
 }
 
 // Request implements admin.Reloader.
@@ -243,18 +174,13 @@ func (s *site) series() map[string]string {
 
 func (s *site) drop(name string, size int) {
 	s.t.Helper()
-	part := filepath.Join(s.dir, name)
+	part := s.daemon.Path(name)
 	if err := os.WriteFile(part, make([]byte, size), 0o600); err != nil {
 		s.t.Fatal(err)
 	}
-	if err := os.Rename(part, filepath.Join(s.dir, "drop", name)); err != nil {
+	if err := os.Rename(part, s.daemon.Path("drop/"+name)); err != nil {
 		s.t.Fatal(err)
 	}
-}
-
-func (s *site) exists(name string) bool {
-	_, err := os.Stat(filepath.Join(s.dir, name))
-	return err == nil
 }
 
 func quoted(args ...any) string { return fmt.Sprintf("%q", args) }

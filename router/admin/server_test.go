@@ -25,7 +25,7 @@ func (s *site) signal(event string, texts ...string) {
 	s.t.Helper()
 	ctx, cancel := context.WithTimeout(s.t.Context(), 30*time.Second)
 	defer cancel()
-	c, err := imb.Connect(ctx, imb.Options{Address: s.hub()})
+	c, err := imb.Connect(ctx, imb.Options{Address: s.daemon.HubAddress()})
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -49,7 +49,7 @@ func TestWhatPassesThroughIsTold(t *testing.T) {
 	s.drop("report.csv", 100_000)
 	s.signal("demo.alarms.fire", `{"level": 5}`, `{"level": 1}`, `{"level": "high"}`)
 	imbtest.Eventually(t, func() bool {
-		return s.exists("received/report.csv") && s.exists("drop/sent/report.csv") &&
+		return s.daemon.Exists("received/report.csv") && s.daemon.Exists("drop/sent/report.csv") &&
 			s.series()[`imbrouter_route_messages_total{kind="signal",route="alarms"}`] == "3"
 	}, "file and signals have passed")
 	want := map[string]string{
@@ -167,7 +167,7 @@ to = ["print", "out"]
 		t.Errorf("status is %+v", status)
 	}
 
-	if _, err := s.daemon.Reload(t.Context(), s.config(text(address))); err != nil {
+	if _, err := s.daemon.Reload(t.Context(), s.daemon.Parse(text(address))); err != nil {
 		t.Fatal(err)
 	}
 	imbtest.Eventually(t, func() bool {
@@ -199,8 +199,8 @@ func TestHealth(t *testing.T) {
 // who asks for its counts is sent away, and the rest is answered.
 func TestLockThatIsNotGivenBack(t *testing.T) {
 	s := start(t, strings.Replace(everything, "[connections", "max_connections = 2\n[connections", 1))
-	address := s.hub()
-	s.mu.Lock()                           // of the log
+	address := s.daemon.HubAddress()
+	s.daemon.Logged.Lock()
 	conn, err := net.Dial("tcp", address) // is refused, and that is logged
 	if err == nil {
 		defer conn.Close()
@@ -212,7 +212,7 @@ func TestLockThatIsNotGivenBack(t *testing.T) {
 			t.Errorf("/readyz answers %d %q", code, body)
 		}
 	}
-	s.mu.Unlock()
+	s.daemon.Logged.Unlock()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -229,7 +229,7 @@ func TestReloadsLeaveNoSeries(t *testing.T) {
 	const stays = `imbrouter_sink_messages_total{kind="stream",sink="inbox"}`
 	imbtest.Eventually(t, func() bool { return s.series()[stays] == "1" }, "a file has come")
 	before := s.series()
-	other := s.config(everything + `
+	other := s.daemon.Parse(everything + `
 [sinks.extra]
 type = "log"
 [routes.extra]
@@ -348,7 +348,7 @@ func TestBadClients(t *testing.T) {
 		fmt.Fprintf(dial(), "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
 	}
 	s.drop("report.csv", 100_000)
-	imbtest.Eventually(t, func() bool { return s.exists("received/report.csv") }, "the router goes on")
+	imbtest.Eventually(t, func() bool { return s.daemon.Exists("received/report.csv") }, "the router goes on")
 	if code, body := s.get("/healthz"); code != http.StatusOK { // when the idle ones are cut off
 		t.Errorf("/healthz answers %d %q", code, body)
 	}

@@ -251,7 +251,7 @@ func TestBothWaysAfterALoss(t *testing.T) {
 		if !spares {
 			// Markers from before may be lost as well, so that it is that many or more.
 			forgotten := regexp.MustCompile(`no longer waited for" source=south count=([1-9]\d{2,})`)
-			imbtest.Eventually(t, func() bool { return r.loggedMatch(forgotten) }, "the source in the south forgets %d messages", messages)
+			imbtest.Eventually(t, func() bool { return forgotten.MatchString(r.Logged.String()) }, "the source in the south forgets %d messages", messages)
 		}
 		awaitRelayed(t, l, north, "south", "after")
 		awaitRelayed(t, l, south, "north", "after")

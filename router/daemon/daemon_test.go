@@ -5,12 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
-	"os"
-	"path/filepath"
-	"regexp"
 	"strings"
-	"sync"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -19,105 +14,35 @@ import (
 	"imbrouter/imb/hub"
 	"imbrouter/imb/imbtest"
 	"imbrouter/imb/wire"
-	"imbrouter/router"
 	"imbrouter/router/config"
-	"imbrouter/router/daemon"
-	dirsink "imbrouter/sinks/dir"
-	imbsink "imbrouter/sinks/imb"
-	dirsource "imbrouter/sources/dir"
-	imbsource "imbrouter/sources/imb"
+	"imbrouter/router/daemon/daemontest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-var kinds = config.Kinds{
-	Sources: map[string]func() config.Source{
-		"dir": func() config.Source { return dirsource.NewConfig() },
-		"imb": func() config.Source { return imbsource.NewConfig() },
-	},
-	Sinks: map[string]func() config.Sink{
-		"dir":   func() config.Sink { return dirsink.NewConfig() },
-		"imb":   func() config.Sink { return imbsink.NewConfig() },
-		"held":  func() config.Sink { return new(heldConfig) },
-		"stuck": func() config.Sink { return new(stuckConfig) },
-		"slow":  func() config.Sink { return new(slowConfig) },
-	},
-}
-
 // running is a daemon under test.
-type running struct {
-	dir    string // of its configuration
-	daemon *daemon.Daemon
-	router *router.Router
-	stop   func() error
-	want   error // of stop
+type running struct{ *daemontest.Daemon }
 
-	mu  sync.Mutex
-	log bytes.Buffer
-}
-
-func (r *running) Write(p []byte) (int, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.log.Write(p)
-}
-
-func (r *running) logged(text string) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return strings.Contains(r.log.String(), text)
-}
-
-func (r *running) loggedMatch(re *regexp.Regexp) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return re.Match(r.log.Bytes())
-}
-
-// start runs a configuration until the test ends, and returns when it is ready.
-func start(t testing.TB, text string, args ...any) *running {
+// start runs a configuration, whose text is formatted, until the test ends, and
+// returns when it is ready.
+func start(t testing.TB, text string, args ...any) running {
 	t.Helper()
-	r := &running{dir: t.TempDir()}
-	cfg, err := config.Parse(filepath.Join(r.dir, "test.toml"), fmt.Appendf(nil, text, args...), kinds)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ready := make(chan struct{})
-	d, err := daemon.New(cfg, daemon.Options{
-		Log: slog.New(slog.NewTextHandler(r, &slog.HandlerOptions{Level: slog.LevelDebug})), OnReady: func() { close(ready) },
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.daemon, r.router = d, d.Router()
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- d.Run(ctx) }()
-	r.stop = sync.OnceValue(func() error { cancel(); return <-done })
-	t.Cleanup(func() {
-		if err := r.stop(); !errors.Is(err, r.want) {
-			t.Errorf("Run: %v", err)
-		}
-		if t.Failed() {
-			t.Logf("log:\n%s", &r.log)
-		}
-	})
-	select {
-	case <-ready:
-	case err := <-done:
-		t.Fatalf("Run: %v", err)
-	}
-	return r
+	return running{daemontest.Start(t, fmt.Sprintf(text, args...), daemontest.Options{
+		Sinks: map[string]func() config.Sink{
+			"held":  func() config.Sink { return new(heldConfig) },
+			"stuck": func() config.Sink { return new(stuckConfig) },
+			"slow":  func() config.Sink { return new(slowConfig) },
+		},
+	})}
 }
 
 // reload puts another configuration in the place of the one that runs.
-func (r *running) reload(text string, args ...any) error {
-	cfg, err := config.Parse(filepath.Join(r.dir, "test.toml"), fmt.Appendf(nil, text, args...), kinds)
-	if err == nil {
-		_, err = r.daemon.Reload(context.Background(), cfg)
-	}
+func (r running) reload(text string, args ...any) error {
+	_, err := r.Reload(context.Background(), r.Parse(fmt.Sprintf(text, args...)))
 	return err
 }
+
+func (r running) logged(text string) bool { return strings.Contains(r.Logged.String(), text) }
 
 // listen subscribes to everything of a hub.
 type listener struct {
@@ -258,7 +183,7 @@ func TestRelayOfAStreamThatIsCutOff(t *testing.T) {
 	}
 	out.Abort()
 	imbtest.Eventually(t, func() bool { return d.logged("stream lost") }, "the log tells of a lost stream")
-	if err := d.stop(); err != nil {
+	if err := d.Stop(); err != nil {
 		t.Fatal(err)
 	}
 	kindsSeen := map[wire.Kind]int{}
@@ -338,21 +263,17 @@ event = "files"
 from = ["drop"]
 to = ["out"]
 `, proxy.Addr())
-	file := filepath.Join(d.dir, "drop", "a.txt")
-	if err := os.WriteFile(file, []byte("hello"), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	d.write(t, "drop/a.txt", "hello")
 	imbtest.Eventually(t, func() bool { return d.logged("destination is not available") }, "the log says why the file stays")
-	if _, err := os.Stat(file); err != nil {
-		t.Fatal(err)
+	if !d.Exists("drop/a.txt") {
+		t.Fatal("the file does not stay")
 	}
 	l := listen(t, addr)
 	proxy.Refuse(false)
 	if got := l.streams.Wait(t, 1)[0]; got != "files a.txt: 5 bytes" {
 		t.Errorf("received %q", got)
 	}
-	sent := filepath.Join(d.dir, "drop", "sent", "a.txt")
-	imbtest.Eventually(t, func() bool { _, err := os.Stat(sent); return err == nil }, "the file is in sent/")
+	imbtest.Eventually(t, func() bool { return d.Exists("drop/sent/a.txt") }, "the file is in sent/")
 }
 
 // Signals wait in the sink's queue while the hub is away, or fail as configured.

@@ -101,7 +101,7 @@ to = ["inbox"]
 
 			look := func() { // fault 64: a disk that takes nothing is nothing for the watchdog
 				t.Helper()
-				if kind, name := d.daemon.Stuck(); kind != "" {
+				if kind, name := d.Stuck(); kind != "" {
 					t.Errorf("%s %q is told to be stuck", kind, name)
 				}
 			}

@@ -38,37 +38,29 @@ event = "files"
 %s
 `
 
-// path returns where a file is whose name is relative to the daemon's folder.
-func (r *running) path(name string) string {
-	if filepath.IsAbs(name) {
-		return name
-	}
-	return filepath.Join(r.dir, filepath.FromSlash(name))
-}
-
 // write makes a file whole.
-func (r *running) write(t *testing.T, name, body string) {
+func (r running) write(t *testing.T, name, body string) {
 	t.Helper()
-	if err := os.WriteFile(r.path(name), []byte(body), 0o644); err != nil {
+	if err := os.WriteFile(r.Path(name), []byte(body), 0o644); err != nil {
 		t.Fatal(err)
 	}
 }
 
 // replace puts a new file in the place of another in one step.
-func (r *running) replace(t *testing.T, name, body string) {
+func (r running) replace(t *testing.T, name, body string) {
 	t.Helper()
 	r.write(t, "new", body)
-	if err := os.Rename(r.path("new"), r.path(name)); err != nil {
+	if err := os.Rename(r.Path("new"), r.Path(name)); err != nil {
 		t.Fatal(err)
 	}
 }
 
 // tree returns the files in a folder, from path to contents, without what is in
 // .imbrouter. Those that go away meanwhile may be missing.
-func (r *running) tree(t *testing.T, folder string) map[string]string {
+func (r running) tree(t *testing.T, folder string) map[string]string {
 	t.Helper()
 	files := map[string]string{}
-	root := r.path(folder)
+	root := r.Path(folder)
 	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
@@ -95,7 +87,7 @@ func (r *running) tree(t *testing.T, folder string) map[string]string {
 }
 
 // awaitTree waits until a folder holds exactly those files.
-func (r *running) awaitTree(t *testing.T, folder string, want map[string]string) {
+func (r running) awaitTree(t *testing.T, folder string, want map[string]string) {
 	t.Helper()
 	var got map[string]string
 	imbtest.Eventually(t, func() bool { got = r.tree(t, folder); return maps.Equal(got, want) },
@@ -147,13 +139,13 @@ func (b *body) End(err error) {
 // with what it holds afterwards: "" for nothing.
 var changes = []struct {
 	name   string
-	change func(t *testing.T, d *running, v1 string)
+	change func(t *testing.T, d running, v1 string)
 	v2     func(v1 string) string
 }{
 	{
 		name: "appended to",
-		change: func(t *testing.T, d *running, _ string) {
-			f, err := os.OpenFile(d.path("drop/file"), os.O_APPEND|os.O_WRONLY, 0)
+		change: func(t *testing.T, d running, _ string) {
+			f, err := os.OpenFile(d.Path("drop/file"), os.O_APPEND|os.O_WRONLY, 0)
 			if err == nil {
 				_, err = f.WriteString("more")
 			}
@@ -165,8 +157,8 @@ var changes = []struct {
 	},
 	{
 		name: "truncated",
-		change: func(t *testing.T, d *running, _ string) {
-			if err := os.Truncate(d.path("drop/file"), 10); err != nil {
+		change: func(t *testing.T, d running, _ string) {
+			if err := os.Truncate(d.Path("drop/file"), 10); err != nil {
 				t.Fatal(err)
 			}
 		},
@@ -174,13 +166,13 @@ var changes = []struct {
 	},
 	{
 		name:   "replaced",
-		change: func(t *testing.T, d *running, v1 string) { d.replace(t, "drop/file", "another "+v1) },
+		change: func(t *testing.T, d running, v1 string) { d.replace(t, "drop/file", "another "+v1) },
 		v2:     func(v1 string) string { return "another " + v1 },
 	},
 	{
 		name: "removed",
-		change: func(t *testing.T, d *running, _ string) {
-			if err := os.Remove(d.path("drop/file")); err != nil {
+		change: func(t *testing.T, d running, _ string) {
+			if err := os.Remove(d.Path("drop/file")); err != nil {
 				t.Fatal(err)
 			}
 		},
@@ -207,7 +199,7 @@ func TestFileChangesWhileTheNetworkStandsStill(t *testing.T) {
 			d.replace(t, "drop/file", v1)
 			var done int64
 			imbtest.Eventually(t, func() bool {
-				for _, transfer := range d.router.Transfers() {
+				for _, transfer := range d.Router().Transfers() {
 					done = transfer.Done
 				}
 				return done > 0
@@ -355,7 +347,7 @@ func TestFileIsReplacedAgainAndAgain(t *testing.T) {
 	last := version(versions - 1)
 	imbtest.Eventually(t, func() bool { return slices.Contains(got.All(), last) }, "the last version arrives")
 	imbtest.Eventually(t, func() bool { return len(d.tree(t, "drop")) == len(d.tree(t, "drop/sent")) }, "all is sent")
-	if err := d.stop(); err != nil {
+	if err := d.Stop(); err != nil {
 		t.Error(err)
 	}
 	arrived := map[string]bool{}
@@ -379,11 +371,11 @@ func TestDropFolderIsRemovedAndMadeAgain(t *testing.T) {
 	addr, _ := imbtest.StartHub(t, hub.Options{})
 	got := bodies(t, addr)
 	d := start(t, strings.Replace(sending, `path = "drop"`, "path = \"drop\"\nrescan = \"1h\"", 1), addr, "")
-	if err := os.RemoveAll(d.path("drop")); err != nil {
+	if err := os.RemoveAll(d.Path("drop")); err != nil {
 		t.Fatal(err)
 	}
 	imbtest.Eventually(t, func() bool { return d.logged("the folder is gone") }, "the log tells that the folder is gone")
-	if err := os.MkdirAll(d.path("drop/sub"), 0o755); err != nil {
+	if err := os.MkdirAll(d.Path("drop/sub"), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	d.write(t, "drop/sub/at once", "1")
@@ -404,7 +396,7 @@ func TestSlowHub(t *testing.T) {
 	d := start(t, sending, proxy.Addr(), `queue = "1MiB"`)
 	imbtest.Eventually(t, func() bool { return proxy.Connections() == 1 }, "the router is connected")
 	d.write(t, "large", "")
-	if err := errors.Join(os.Truncate(d.path("large"), size), os.Rename(d.path("large"), d.path("drop/large"))); err != nil {
+	if err := errors.Join(os.Truncate(d.Path("large"), size), os.Rename(d.Path("large"), d.Path("drop/large"))); err != nil {
 		t.Fatal(err)
 	}
 	heap := func() int64 {
@@ -416,7 +408,7 @@ func TestSlowHub(t *testing.T) {
 	before := heap()
 	var ahead, used int64
 	imbtest.Eventually(t, func() bool {
-		for _, transfer := range d.router.Transfers() {
+		for _, transfer := range d.Router().Transfers() {
 			ahead = max(ahead, transfer.Done-int64(h.Stats().BytesIn))
 		}
 		used = max(used, heap()-before)

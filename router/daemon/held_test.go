@@ -82,7 +82,7 @@ to = ["held"]
 	}
 	<-held.first
 	stopped := make(chan error, 1)
-	go func() { stopped <- r.stop() }()
+	go func() { stopped <- r.Stop() }()
 	<-time.After(3 * time.Second) // more than the source waits for a hub that is silent
 	close(held.goOn)
 	if err := <-stopped; err != nil {

@@ -63,12 +63,10 @@ func (s rawSender) part(kind wire.Kind, data []byte) {
 }
 
 // lines returns the lines of the log that match.
-func (r *running) lines(expression string) []string {
+func (r running) lines(expression string) []string {
 	re := regexp.MustCompile(expression)
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	var lines []string
-	for line := range strings.Lines(r.log.String()) {
+	for line := range strings.Lines(r.Logged.String()) {
 		if re.MatchString(line) {
 			lines = append(lines, line)
 		}
@@ -82,7 +80,7 @@ type incomplete struct{ body, cause string }
 
 // awaitIncomplete waits until that many files are among the incomplete ones,
 // and checks them.
-func (r *running) awaitIncomplete(t *testing.T, want map[string]incomplete) {
+func (r running) awaitIncomplete(t *testing.T, want map[string]incomplete) {
 	t.Helper()
 	var got map[string]string
 	imbtest.Eventually(t, func() bool {
@@ -137,7 +135,7 @@ func TestStreamsWithOneID(t *testing.T) {
 // them, and how many.
 func TestPartsOfAStreamWithoutItsHeader(t *testing.T) {
 	d := start(t, "[hub]\nlisten = \"127.0.0.1:0\"\n"+strings.Replace(collecting, `address = "%s"`, "", 1), "")
-	s := dialSender(t, d.hubAddress())
+	s := dialSender(t, d.HubAddress())
 	s.body(7, "x")
 	s.tail(7, "x")
 	s.tail(8, "x")
@@ -150,12 +148,6 @@ func TestPartsOfAStreamWithoutItsHeader(t *testing.T) {
 	if n := len(d.lines(`level=WARN msg="client sends a part of a stream without its header.* peer=127\.0\.0\.1:\d+ .*stream=7`)); n != 1 {
 		t.Errorf("%d lines tell of the first part without a header", n)
 	}
-}
-
-// hubAddress returns where the daemon's own hub listens.
-func (r *running) hubAddress() string {
-	line := r.lines(`msg="hub is listening"`)[0]
-	return regexp.MustCompile(`address=(\S+)`).FindStringSubmatch(line)[1]
 }
 
 // Fault 25: streams that do not end, or too late.
@@ -200,7 +192,7 @@ func TestStreamsWithoutAnEnd(t *testing.T) {
 			s.header(7, "file.bin")
 			s.body(7, "begun")
 			imbtest.Eventually(t, func() bool {
-				transfers := d.router.Transfers()
+				transfers := d.Router().Transfers()
 				return len(transfers) == 1 && transfers[0].Done == int64(len("begun"))
 			}, "the router has the beginning")
 			test.after(s, proxy)
@@ -235,7 +227,7 @@ slow_consumer_timeout = "2s"
 		`address = "%s"`, "",
 		`events = ["files"]`, "events = [\"files\"]\nqueue = \"32MiB\"", // so that a slow disk makes no slow consumer
 	).Replace(collecting), "")
-	addr := d.hubAddress()
+	addr := d.HubAddress()
 	sleeper := imbtest.DialRaw(t, addr)
 	sleeper.Send(
 		wire.AppendSetClientInfo(nil, wire.SetClientInfo{OwnerName: "sleeper"}),

@@ -54,10 +54,10 @@ func (*stuckSink) Stream(context.Context, router.StreamInfo) (router.StreamWrite
 }
 
 // letters returns the dead letters, "route: error" by their data.
-func (r *running) letters(t *testing.T) map[string]string {
+func (r running) letters(t *testing.T) map[string]string {
 	t.Helper()
 	found := map[string]string{}
-	for l, err := range deadletter.List(filepath.Join(r.dir, ".imbrouter", "test.dead"), "") {
+	for l, err := range deadletter.List(filepath.Join(r.Dir, ".imbrouter", "test.dead"), "") {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -126,9 +126,9 @@ when = '%s'
 	addr, _ := imbtest.StartHub(t, hub.Options{})
 	r := start(t, text, addr, "json.level > 3")
 	l := listen(t, addr)
-	failing := func() bool { return r.router.Observe().Routes[0].Failing }
+	failing := func() bool { return r.Router().Observe().Routes[0].Failing }
 	letters := func() (all []deadletter.Letter) {
-		for l, err := range deadletter.List(filepath.Join(r.dir, ".imbrouter", "test.dead"), "") {
+		for l, err := range deadletter.List(filepath.Join(r.Dir, ".imbrouter", "test.dead"), "") {
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -140,21 +140,17 @@ when = '%s'
 	send(t, in, "no JSON")
 	imbtest.Eventually(t, func() bool { return len(letters()) == 1 && failing() }, "the signal is a dead letter, and the route fails")
 	send(t, in, `{"level": 1}`)
-	imbtest.Eventually(t, func() bool { return r.router.Observe().Routes[0].Signals.NotTaken == 1 }, "another signal is left out")
+	imbtest.Eventually(t, func() bool { return r.Router().Observe().Routes[0].Signals.NotTaken == 1 }, "another signal is left out")
 	if !failing() {
 		t.Error("a signal that is left out mends the route")
 	}
-	if err := r.daemon.Again(t.Context(), letters())[0].Err; err == nil || len(letters()) != 1 {
+	if err := r.Again(t.Context(), letters())[0].Err; err == nil || len(letters()) != 1 {
 		t.Errorf("again with the same expression: %v, with %d letters", err, len(letters()))
 	}
-	cfg, err := config.Parse(filepath.Join(r.dir, "test.toml"), fmt.Appendf(nil, text, addr, "true"), kinds)
-	if err != nil {
+	if err := r.reload(text, addr, "true"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := r.daemon.Reload(t.Context(), cfg); err != nil {
-		t.Fatal(err)
-	}
-	if err := r.daemon.Again(t.Context(), letters())[0].Err; err != nil {
+	if err := r.Again(t.Context(), letters())[0].Err; err != nil {
 		t.Errorf("again: %v", err)
 	}
 	if failing() {
@@ -165,7 +161,7 @@ when = '%s'
 	}, "it gets to the hub; there are %v", l.signals.All())
 	gone := letters()[0]
 	gone.Route = "gone"
-	if err := r.daemon.Again(t.Context(), []deadletter.Letter{gone})[0].Err; err == nil {
+	if err := r.Again(t.Context(), []deadletter.Letter{gone})[0].Err; err == nil {
 		t.Error("a route that is gone takes a letter")
 	}
 }
@@ -187,12 +183,12 @@ to = ["stuck"]
 `
 
 // fillQueue sends signals, which the router's source then has in its queue.
-func fillQueue(t *testing.T, r *running, addr string, signals int) {
+func fillQueue(t *testing.T, r running, addr string, signals int) {
 	t.Helper()
 	sender := connect(t, addr)
 	out := publish(t, sender, "e")
 	queued := func() (n int) {
-		for _, source := range r.router.Observe().Sources {
+		for _, source := range r.Router().Observe().Sources {
 			for _, link := range source.Links {
 				n += link.Stats.ReceiveQueue
 			}
@@ -225,7 +221,7 @@ func TestQueueIsHandledWithoutTheHub(t *testing.T) {
 			imbtest.Eventually(t, func() bool { return r.logged("reconnecting to the hub") }, "the hub is missed")
 			if how == "stop" {
 				close(stuck.release)
-				if err := r.stop(); err != nil {
+				if err := r.Stop(); err != nil {
 					t.Fatal(err)
 				}
 			} else {
@@ -249,9 +245,9 @@ func TestStopTimeoutMakesDeadLetters(t *testing.T) {
 	stuck = &stuckSink{release: make(chan struct{})}
 	addr, _ := imbtest.StartHub(t, hub.Options{})
 	r := start(t, toStuck, addr, "100ms")
-	r.want = router.ErrStopTimeout
+	r.StopErr = router.ErrStopTimeout
 	fillQueue(t, r, addr, signals)
-	_ = r.stop() // see want
+	_ = r.Stop() // see StopErr
 	letters := r.letters(t)
 	if n := len(stuck.took.All()); n != 0 || len(letters) != signals {
 		t.Errorf("of %d signals the sink took %d, and %d are dead letters", signals, n, len(letters))
@@ -287,7 +283,7 @@ set.event = '"x" + event + "*"'
 `, addr)
 	l := listen(t, addr)
 	letters := []deadletter.Letter{{ID: "1", Route: "all", Event: "in", Kind: wire.NormalEvent}}
-	replayed := r.daemon.Again(t.Context(), letters)[0]
+	replayed := r.Again(t.Context(), letters)[0]
 	if diff := cmp.Diff([]string{"bad"}, replayed.Sinks); replayed.Err == nil || diff != "" {
 		t.Errorf("%v; sinks that failed (-want +got):\n%s", replayed.Err, diff)
 	}
@@ -315,7 +311,7 @@ func TestReplayOnARelayBothWays(t *testing.T) {
 				Route: "to-south", Source: "north", Federation: "north", Event: "e", Relayed: true,
 				Kind: wire.NormalEvent, Data: wire.AppendString(nil, "first"),
 			}}
-			replayed, err := daemon.Replay(t.Context(), r.daemon.Config(), "to-south", letters, slog.New(slog.DiscardHandler))
+			replayed, err := daemon.Replay(t.Context(), r.Config(), "to-south", letters, slog.New(slog.DiscardHandler))
 			if err != nil || replayed[0].Err != nil {
 				t.Fatal(err, replayed)
 			}

@@ -25,24 +25,24 @@ path = "received"
 from = ["in"]
 to = ["out"]
 `)
-	if kind, name := d.daemon.Stuck(); kind != "" {
+	if kind, name := d.Stuck(); kind != "" {
 		t.Errorf("%s %q is stuck at the start", kind, name)
 	}
-	addr := d.hubAddress()
-	d.mu.Lock() // of the log
+	addr := d.HubAddress()
+	d.Logged.Lock()
 	conn, err := net.Dial("tcp", addr)
 	if err == nil {
 		defer conn.Close()
 		imbtest.Eventually(t, func() bool {
-			kind, name := d.daemon.Stuck()
+			kind, name := d.Stuck()
 			return kind == "lock" && name == "hub"
 		}, "the hub's lock is told to be held")
 	}
-	d.mu.Unlock()
+	d.Logged.Unlock()
 	if err != nil {
 		t.Fatal(err)
 	}
-	imbtest.Eventually(t, func() bool { kind, _ := d.daemon.Stuck(); return kind == "" }, "the hub is told to go on")
+	imbtest.Eventually(t, func() bool { kind, _ := d.Stuck(); return kind == "" }, "the hub is told to go on")
 	if !d.logged("connections are refused") {
 		t.Error("the log does not tell of the refused connection")
 	}

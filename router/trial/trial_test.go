@@ -8,13 +8,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"imbrouter/router/config"
+	"imbrouter/router/daemon/daemontest"
 	"imbrouter/router/filter"
 	"imbrouter/router/trial"
-	dirsink "imbrouter/sinks/dir"
-	imbsink "imbrouter/sinks/imb"
-	logsink "imbrouter/sinks/log"
-	dirsource "imbrouter/sources/dir"
-	imbsource "imbrouter/sources/imb"
 )
 
 const routes = `
@@ -76,17 +72,7 @@ federation = '"other"'
 
 func load(t *testing.T, tests string) *config.Config {
 	t.Helper()
-	cfg, err := config.Parse("x.toml", []byte(routes+tests), config.Kinds{
-		Sources: map[string]func() config.Source{
-			"dir": func() config.Source { return dirsource.NewConfig() },
-			"imb": func() config.Source { return imbsource.NewConfig() },
-		},
-		Sinks: map[string]func() config.Sink{
-			"dir": func() config.Sink { return dirsink.NewConfig() },
-			"imb": func() config.Sink { return imbsink.NewConfig() },
-			"log": func() config.Sink { return logsink.NewConfig() },
-		},
-	})
+	cfg, err := config.Parse("x.toml", []byte(routes+tests), daemontest.Kinds())
 	if err != nil {
 		t.Fatal(err)
 	}

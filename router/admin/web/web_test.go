@@ -2,12 +2,10 @@ package web_test
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"mime/multipart"
 	"net"
 	"net/http"
@@ -26,28 +24,10 @@ import (
 	"imbrouter/imb/imbtest"
 	"imbrouter/router/admin"
 	"imbrouter/router/admin/web"
-	"imbrouter/router/config"
-	"imbrouter/router/daemon"
-	dirsink "imbrouter/sinks/dir"
-	imbsink "imbrouter/sinks/imb"
-	logsink "imbrouter/sinks/log"
-	dirsource "imbrouter/sources/dir"
-	imbsource "imbrouter/sources/imb"
+	"imbrouter/router/daemon/daemontest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-var kinds = config.Kinds{
-	Sources: map[string]func() config.Source{
-		"dir": func() config.Source { return dirsource.NewConfig() },
-		"imb": func() config.Source { return imbsource.NewConfig() },
-	},
-	Sinks: map[string]func() config.Sink{
-		"dir": func() config.Sink { return dirsink.NewConfig() },
-		"imb": func() config.Sink { return imbsink.NewConfig() },
-		"log": func() config.Sink { return logsink.NewConfig() },
-	},
-}
 
 const routes = `
 [hub]
@@ -82,51 +62,23 @@ const token = "a token that nobody guesses"
 // site is a router that runs, with its page.
 type site struct {
 	t      *testing.T
-	dir    string
 	url    string
-	daemon *daemon.Daemon
+	daemon *daemontest.Daemon
 	client http.Client
-
-	mu  sync.Mutex
-	log bytes.Buffer
-}
-
-// Write takes the log.
-func (s *site) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.log.Write(p)
-}
-
-// hub returns the address of the hub inside.
-func (s *site) hub() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return string(regexp.MustCompile(`hub is listening" address=(\S+)`).FindSubmatch(s.log.Bytes())[1])
 }
 
 // start runs the routes until the test ends. More keys are of [admin].
 func start(t *testing.T, key, more string) *site {
 	t.Helper()
-	s := &site{t: t, dir: t.TempDir()}
-	cfg, err := config.Parse(filepath.Join(s.dir, "test.toml"), []byte(routes+more), kinds)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ready := make(chan struct{})
-	log := slog.New(slog.NewTextHandler(s, nil))
-	s.daemon, err = daemon.New(cfg, daemon.Options{Log: log, OnReady: func() { close(ready) }})
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := &site{t: t, daemon: daemontest.Start(t, routes+more, daemontest.Options{})}
 	server := admin.New(admin.Options{
-		Daemon: s.daemon, Reloader: none{}, Version: "v1.2.3", Token: key, Stuck: func() (kind, name string) { return "", "" },
+		Daemon: s.daemon.Daemon, Reloader: none{}, Version: "v1.2.3", Token: key, Stuck: func() (kind, name string) { return "", "" },
 	})
 	page := web.New(web.Options{
-		Daemon: s.daemon, Status: server.Status, Reload: none{}.Reload, Log: log,
+		Daemon: s.daemon.Daemon, Status: server.Status, Reload: none{}.Reload, Log: s.daemon.Log(),
 	})
 	server.Handle("/", page)
-	l, err := admin.Listen(cfg.Admin.Listen)
+	l, err := admin.Listen(s.daemon.Config().Admin.Listen)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -135,20 +87,14 @@ func start(t *testing.T, key, more string) *site {
 	transport := &http.Transport{MaxIdleConnsPerHost: 1}
 	s.client.Transport = transport
 	ctx, cancel := context.WithCancel(context.Background())
-	var running sync.WaitGroup
-	running.Go(func() {
-		if err := s.daemon.Run(ctx); err != nil {
-			t.Errorf("Run: %v", err)
-		}
-	})
-	running.Go(func() {
+	var serving sync.WaitGroup
+	serving.Go(func() {
 		if err := server.Serve(ctx, l); err != nil {
 			t.Errorf("Serve: %v", err)
 		}
 	})
-	running.Go(func() { page.Run(ctx) })
-	t.Cleanup(func() { cancel(); running.Wait(); transport.CloseIdleConnections() })
-	<-ready
+	serving.Go(func() { page.Run(ctx) })
+	t.Cleanup(func() { cancel(); serving.Wait(); transport.CloseIdleConnections() })
 	server.Enter(admin.Running)
 	return s
 }
@@ -227,11 +173,6 @@ func (s *site) put(files ...string) (code int, answer string) {
 	return code, answer
 }
 
-func (s *site) exists(name string) bool {
-	_, err := os.Stat(filepath.Join(s.dir, filepath.FromSlash(name)))
-	return err == nil
-}
-
 // A browser without JavaScript has all of it, and what others have chosen is text.
 func TestPage(t *testing.T) {
 	s := start(t, "", "")
@@ -267,12 +208,12 @@ func TestPut(t *testing.T) {
 	if code, answer := s.put("a.csv", "a", "b.csv", "b"); code != http.StatusOK || !strings.Contains(answer, "a.csv, b.csv") {
 		t.Errorf("two files give %d: %s", code, answer)
 	}
-	imbtest.Eventually(t, func() bool { return s.exists("received/a.csv") && s.exists("received/b.csv") }, "both are received")
+	imbtest.Eventually(t, func() bool { return s.daemon.Exists("received/a.csv") && s.daemon.Exists("received/b.csv") }, "both are received")
 	code, answer := s.put("large.csv", strings.Repeat("x", 1025))
 	if code != http.StatusRequestEntityTooLarge || !strings.Contains(answer, "max_upload") {
 		t.Errorf("a large file gives %d: %s", code, answer)
 	}
-	if left, _ := filepath.Glob(filepath.Join(s.dir, "drop", ".imbrouter", "put", "*")); len(left) > 0 || s.exists("drop/large.csv") {
+	if left, _ := filepath.Glob(s.daemon.Path("drop/.imbrouter/put/*")); len(left) > 0 || s.daemon.Exists("drop/large.csv") {
 		t.Errorf("it has left %q", left)
 	}
 	var many []string
@@ -298,11 +239,11 @@ func TestPut(t *testing.T) {
 // What fails is listed, and tried again or removed by buttons.
 func TestFailures(t *testing.T) {
 	s := start(t, "", "")
-	if err := errors.Join(os.MkdirAll(filepath.Join(s.dir, "drop", "failed"), 0o755),
-		os.WriteFile(filepath.Join(s.dir, "drop", "failed", "old.csv"), []byte("old"), 0o644)); err != nil {
+	if err := errors.Join(os.MkdirAll(s.daemon.Path("drop/failed"), 0o755),
+		os.WriteFile(s.daemon.Path("drop/failed/old.csv"), []byte("old"), 0o644)); err != nil {
 		t.Fatal(err)
 	}
-	client, err := imb.Connect(t.Context(), imb.Options{Address: s.hub()})
+	client, err := imb.Connect(t.Context(), imb.Options{Address: s.daemon.HubAddress()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -339,7 +280,7 @@ func TestFailures(t *testing.T) {
 			t.Errorf("%s %s answers %d: %s", tt.path, tt.form, code, answer)
 		}
 	}
-	imbtest.Eventually(t, func() bool { return s.exists("received/old.csv") }, "the file is received")
+	imbtest.Eventually(t, func() bool { return s.daemon.Exists("received/old.csv") }, "the file is received")
 	if page := s.page(); strings.Contains(page, "pump 4") || !strings.Contains(page, "pump 3") {
 		t.Error("not the newest letter is gone")
 	}
@@ -363,7 +304,7 @@ func TestOtherSites(t *testing.T) {
 			t.Errorf("%s under another name answers %d", path, code)
 		}
 	}
-	if s.exists("drop/a.csv") || s.exists("received/a.csv") {
+	if s.daemon.Exists("drop/a.csv") || s.daemon.Exists("received/a.csv") {
 		t.Error("the file is there")
 	}
 }
@@ -495,7 +436,7 @@ func TestTap(t *testing.T) {
 	awaitLine(t, events, "event: listening")
 	_, text := s.open("/tap?connection=local&event=demo.*", "text/html")
 	awaitLine(t, text, "Listening to demo.*.")
-	client, err := imb.Connect(t.Context(), imb.Options{Address: s.hub()})
+	client, err := imb.Connect(t.Context(), imb.Options{Address: s.daemon.HubAddress()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -540,11 +481,11 @@ func TestPutThatStandsStill(t *testing.T) {
 		t.Fatal(err)
 	}
 	left := func() int {
-		parts, _ := filepath.Glob(filepath.Join(s.dir, "drop", ".imbrouter", "put", "*"))
+		parts, _ := filepath.Glob(s.daemon.Path("drop/.imbrouter/put/*"))
 		return len(parts)
 	}
 	imbtest.Eventually(t, func() bool { return left() == 1 }, "the file has begun")
-	if s.exists("drop/half.csv") {
+	if s.daemon.Exists("drop/half.csv") {
 		t.Error("half a file is in the folder")
 	}
 	conn.Close()
