@@ -12,7 +12,7 @@ import (
 	"imbrouter/imb/wire"
 	"imbrouter/router"
 	"imbrouter/router/config"
-	"imbrouter/router/internal/jsonl"
+	"imbrouter/router/durable"
 )
 
 // relayEventPath returns the path of the file with the name of the relay event of
@@ -24,7 +24,7 @@ func relayEventPath(cfg *config.Config) string {
 
 // keepRelayEvent writes the file, for Replay.
 func (d *Daemon) keepRelayEvent(cfg *config.Config) error {
-	return jsonl.Replace(relayEventPath(cfg), 0o600, func(w io.Writer) error {
+	return durable.ReplacePath(relayEventPath(cfg), 0o600, func(w io.Writer) error {
 		_, err := fmt.Fprintln(w, d.echoes.RelayEvent())
 		return err
 	})

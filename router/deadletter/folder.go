@@ -14,6 +14,7 @@ import (
 
 	"github.com/gofrs/flock"
 
+	"imbrouter/router/durable"
 	"imbrouter/router/internal/jsonl"
 )
 
@@ -100,9 +101,9 @@ func rewrite(path string, e edit) (changed int, err error) {
 		return 0, err
 	case len(kept) == 0:
 		err = errors.Join(f.Close(), os.Remove(path)) // Windows removes no open file
-		return changed, errors.Join(err, jsonl.SyncDir(filepath.Dir(path)))
+		return changed, errors.Join(err, durable.SyncDirPath(filepath.Dir(path)))
 	}
-	return changed, jsonl.Replace(path, filePerm, func(w io.Writer) error {
+	return changed, durable.ReplacePath(path, filePerm, func(w io.Writer) error {
 		for _, k := range kept {
 			if _, err := io.Copy(w, k.reader(f)); err != nil {
 				return err

@@ -24,7 +24,7 @@ import (
 	"sync"
 	"time"
 
-	"imbrouter/router/internal/jsonl"
+	"imbrouter/router/durable"
 )
 
 const (
@@ -279,7 +279,7 @@ func (s *Store) sync() error {
 		}
 	}
 	if len(unsaved) > 0 {
-		errs = append(errs, jsonl.SyncDir(string(s.folder)))
+		errs = append(errs, durable.SyncDirPath(string(s.folder)))
 	}
 	return errors.Join(errs...)
 }

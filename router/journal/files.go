@@ -13,7 +13,7 @@ import (
 
 	"github.com/gofrs/flock"
 
-	"imbrouter/router/internal/jsonl"
+	"imbrouter/router/durable"
 )
 
 // maxCorrupt is how many damaged files are kept.
@@ -147,7 +147,7 @@ func (f files) setAside() (string, error) {
 			return "", err
 		}
 	}
-	return aside, jsonl.SyncDir(filepath.Dir(f.current))
+	return aside, durable.SyncDirPath(filepath.Dir(f.current))
 }
 
 // lock locks the journal against other processes, in a file of its own, because

@@ -30,7 +30,7 @@ import (
 
 	"github.com/gofrs/flock"
 
-	"imbrouter/router/internal/jsonl"
+	"imbrouter/router/durable"
 )
 
 const (
@@ -131,7 +131,7 @@ func (j *Journal) open() (err error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	_ = jsonl.SyncDir(filepath.Dir(dir)) // it is somebody else's, and may not let us
+	_ = durable.SyncDirPath(filepath.Dir(dir)) // it is somebody else's, and may not let us
 	if j.lock, err = j.files.lock(); err != nil {
 		return err
 	}
@@ -307,7 +307,7 @@ func (j *Journal) openFile() error {
 	}
 	info, err := f.Stat()
 	if err == nil {
-		err = jsonl.SyncDir(filepath.Dir(j.files.current))
+		err = durable.SyncDirPath(filepath.Dir(j.files.current))
 	}
 	if err != nil {
 		return errors.Join(err, f.Close())

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"time"
 
+	"imbrouter/router/durable"
 	"imbrouter/router/internal/jsonl"
 )
 
@@ -90,7 +91,7 @@ func (j *Journal) salvage(damaged int) error {
 		return err
 	}
 	defer f.Close()
-	return jsonl.Replace(j.files.current, perm, func(w io.Writer) error {
+	return durable.ReplacePath(j.files.current, perm, func(w io.Writer) error {
 		var damaged *LineError
 		for r, err := range jsonl.Values[Record](jsonl.NewReader(f, maxLine), aside) {
 			if errors.As(err, &damaged) {

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 
+	"imbrouter/router/durable"
 	"imbrouter/router/failpoint"
 )
 
@@ -76,7 +77,7 @@ func (d rootDisk) Publish(partial, name string) error {
 	return renameNew(d.Root, partial, name)
 }
 
-func (d rootDisk) SyncDir(name string) error { return syncDir(d.Root, name) }
+func (d rootDisk) SyncDir(name string) error { return durable.SyncDir(d.Root, name) }
 
 func (d rootDisk) Free() (int64, error) { return freeSpace(d.Root) }
 

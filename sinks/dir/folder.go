@@ -15,6 +15,7 @@ import (
 
 	"github.com/gofrs/flock"
 
+	"imbrouter/router/durable"
 	"imbrouter/router/share"
 )
 
@@ -99,12 +100,7 @@ func makeDurable(folder string) error {
 	case err != nil:
 		return err
 	}
-	parent, err := os.OpenRoot(filepath.Dir(folder))
-	if err != nil {
-		return err
-	}
-	defer parent.Close()
-	return syncDir(parent, ".")
+	return durable.SyncDirPath(filepath.Dir(folder))
 }
 
 // makeOwn makes the folders that the sink keeps for itself.

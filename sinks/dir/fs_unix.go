@@ -45,19 +45,6 @@ func renameNew(root *os.Root, old, new string) error {
 	}
 }
 
-func syncDir(root *os.Root, name string) error {
-	dir, err := root.Open(name)
-	if err != nil {
-		return err
-	}
-	defer dir.Close()
-	err = dir.Sync()
-	if errors.Is(err, unix.EINVAL) || errors.Is(err, errors.ErrUnsupported) {
-		return nil // some network file systems know no fsync of a folder
-	}
-	return err
-}
-
 // hasTwoNames tells whether a file has a second hard link.
 func hasTwoNames(root *os.Root, name string) bool {
 	info, err := root.Lstat(name)

@@ -30,10 +30,6 @@ func renameNew(root *os.Root, old, new string) error {
 	return nil
 }
 
-// syncDir does nothing: Windows has no fsync of a folder, and NTFS keeps its
-// names in a journal.
-func syncDir(*os.Root, string) error { return nil }
-
 // hasTwoNames tells whether a file has a second hard link.
 func hasTwoNames(root *os.Root, name string) bool {
 	file, err := root.Open(name)

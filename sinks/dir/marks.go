@@ -15,6 +15,7 @@ import (
 	"slices"
 	"sync"
 
+	"imbrouter/router/durable"
 	"imbrouter/router/retention"
 )
 
@@ -176,21 +177,17 @@ func (m *marks) rewrite(present []mark, size int64) error {
 		return err
 	}
 	defer old.Close()
-	const next = marksFile + ".new"
-	file, err := m.root.OpenFile(next, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
-	if err != nil {
-		return err
-	}
-	w := bufio.NewWriter(file)
-	for _, kept := range present {
-		_, _ = w.Write(kept[:]) // Flush tells
-	}
-	_, err = io.Copy(w, io.NewSectionReader(old, size, math.MaxInt64-size))
-	if err = errors.Join(err, w.Flush(), file.Sync(), file.Close(), old.Close()); err != nil {
-		_ = m.root.Remove(next) // what there is of it takes room
-		return err
-	}
-	return m.root.Rename(next, marksFile)
+	return durable.Replace(m.root, marksFile, 0o644, func(w io.Writer) error {
+		for _, kept := range present {
+			if _, err := w.Write(kept[:]); err != nil {
+				return err
+			}
+		}
+		if _, err := io.Copy(w, io.NewSectionReader(old, size, math.MaxInt64-size)); err != nil {
+			return err
+		}
+		return old.Close() // as m.file above
+	})
 }
 
 func (m *marks) close() error {

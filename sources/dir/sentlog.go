@@ -6,15 +6,17 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"maps"
 	"os"
-	"path"
 	"path/filepath"
 	"slices"
 	"sync"
 	"unicode/utf8"
+
+	"imbrouter/router/durable"
 )
 
 // sentLog remembers, also over a restart, the files that were sent and still
@@ -83,6 +85,7 @@ func openSentLog(d *folder) (*sentLog, error) {
 		err = l.reopen()
 	}
 	if err != nil {
+		l.close()
 		return nil, fmt.Errorf("list of sent files %q: %w", filepath.Join(d.path, filepath.FromSlash(stateFile)), err)
 	}
 	return l, nil
@@ -210,29 +213,19 @@ func (l *sentLog) append(line sentLine) (err error) {
 
 // rewrite replaces the file by one that holds the records and nothing else.
 func (l *sentLog) rewrite() error {
-	const next = stateFile + ".new"
-	f, err := l.folder.root.OpenFile(next, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o644)
-	if err != nil {
-		return err
-	}
-	w := bufio.NewWriter(f)
-	out := json.NewEncoder(w)
-	for _, name := range slices.Sorted(maps.Keys(l.records)) {
-		if err = out.Encode(newSentLine(name, l.records[name].version, false)); err != nil {
-			break
-		}
-	}
-	err = errors.Join(err, w.Flush(), f.Sync(), f.Close())
-	if err != nil {
-		_ = l.folder.root.Remove(next) // what there is of it takes room
-		return err
-	}
 	l.close() // Windows replaces no open file
-	if err := l.folder.root.Rename(next, stateFile); err != nil {
-		return errors.Join(err, l.reopen())
+	err := durable.Replace(l.folder.root, stateFile, 0o644, func(w io.Writer) error {
+		out := json.NewEncoder(w)
+		for _, name := range slices.Sorted(maps.Keys(l.records)) {
+			if err := out.Encode(newSentLine(name, l.records[name].version, false)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err = errors.Join(err, l.reopen()); err == nil {
+		l.lines = len(l.records)
 	}
-	l.lines = len(l.records)
-	err = errors.Join(l.folder.sync(path.Dir(stateFile)), l.reopen())
 	l.behind = err != nil
 	return err
 }

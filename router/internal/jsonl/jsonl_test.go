@@ -116,28 +116,6 @@ func TestValues(t *testing.T) {
 	}
 }
 
-func TestReplace(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "f")
-	full := errors.New("disk is full")
-	for _, c := range []struct {
-		text string
-		err  error
-		want string
-	}{{"one", nil, "one"}, {"two", nil, "two"}, {"three", full, "two"}} {
-		err := jsonl.Replace(path, 0o600, func(w io.Writer) error {
-			_, _ = io.WriteString(w, c.text)
-			return c.err
-		})
-		text, _ := os.ReadFile(path)
-		if !errors.Is(err, c.err) || string(text) != c.want {
-			t.Errorf("%q: %v, the file holds %q, want %q", c.text, err, text, c.want)
-		}
-	}
-	if entries, err := os.ReadDir(filepath.Dir(path)); err != nil || len(entries) != 1 {
-		t.Errorf("left behind: %v, %v", entries, err)
-	}
-}
-
 // The lines and the newlines behind them are the file.
 func FuzzReader(f *testing.F) {
 	f.Add([]byte("a\nbc\n\nd"), uint8(10))

@@ -1,5 +1,5 @@
 // Package jsonl has what files of JSON lines need that outlive crashes: a reader
-// that gets over damaged lines, and a replacement that is whole or not there.
+// that gets over damaged lines.
 package jsonl
 
 import (
