@@ -12,28 +12,8 @@ import (
 
 	"imbrouter/imb/hub"
 	"imbrouter/imb/imbtest"
+	"imbrouter/router/disktest"
 )
-
-// mountTmpfs returns a new file system with the given limits.
-func mountTmpfs(t *testing.T, options string) string {
-	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("mounting needs root")
-	}
-	disk := filepath.Join(t.TempDir(), "disk")
-	if err := os.Mkdir(disk, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := unix.Mount("none", disk, "tmpfs", 0, options); err != nil {
-		t.Skip("no tmpfs can be mounted here:", err)
-	}
-	t.Cleanup(func() {
-		if err := unix.Unmount(disk, unix.MNT_DETACH); err != nil {
-			t.Error(err)
-		}
-	})
-	return disk
-}
 
 // Faults 20 and 21: the disk of the received folder is full, or read-only. What
 // comes from the hub is lost, and the log says so; what comes from a folder
@@ -78,7 +58,7 @@ func TestReceivedFolderCannotBeWritten(t *testing.T) {
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			disk := mountTmpfs(t, test.options)
+			disk := disktest.Small(t, test.options)
 			received := filepath.Join(disk, "received")
 			addr, _ := imbtest.StartHub(t, hub.Options{})
 			d := start(t, strings.Replace(collecting, `path = "received"`, fmt.Sprintf("path = %q", received), 1)+`

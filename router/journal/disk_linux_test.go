@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"imbrouter/router/disktest"
 	"imbrouter/router/journal"
 )
 
@@ -44,18 +45,7 @@ func TestNoRegularFile(t *testing.T) {
 // What does not fit is told of and leaves nothing behind, and when there is room
 // again it goes on.
 func TestDiskFull(t *testing.T) {
-	if os.Getuid() != 0 {
-		t.Skip("mounting needs root")
-	}
-	disk := t.TempDir()
-	if err := unix.Mount("none", disk, "tmpfs", 0, "size=256k"); err != nil {
-		t.Skip("no tmpfs can be mounted here:", err)
-	}
-	t.Cleanup(func() {
-		if err := unix.Unmount(disk, unix.MNT_DETACH); err != nil {
-			t.Error(err)
-		}
-	})
+	disk := disktest.Small(t, "size=256k")
 	path := journal.Path(disk, "router.toml")
 	ballast := filepath.Join(disk, "ballast")
 	if err := os.WriteFile(ballast, make([]byte, 128<<10), 0o600); err != nil {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -17,28 +16,8 @@ import (
 
 	"imbrouter/router"
 	"imbrouter/router/config"
+	"imbrouter/router/disktest"
 )
-
-// mountTmpfs returns a new file system with the given limits.
-func mountTmpfs(t *testing.T, options string) string {
-	t.Helper()
-	if os.Getuid() != 0 {
-		t.Skip("mounting needs root")
-	}
-	path := filepath.Join(t.TempDir(), "disk")
-	if err := os.Mkdir(path, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := unix.Mount("none", path, "tmpfs", 0, options); err != nil {
-		t.Skip("no tmpfs can be mounted here:", err)
-	}
-	t.Cleanup(func() {
-		if err := unix.Unmount(path, unix.MNT_DETACH); err != nil {
-			t.Error(err)
-		}
-	})
-	return path
-}
 
 // wholeOrNothing checks that no file under a final name is anything but the
 // given contents.
@@ -54,7 +33,7 @@ func wholeOrNothing(t *testing.T, s *testSink, contents string) {
 // What is left of the list of received files, when the disk has no room for it,
 // takes none.
 func TestMarksOnAFullDisk(t *testing.T) {
-	disk := mountTmpfs(t, "size=1m")
+	disk := disktest.Small(t, "size=1m")
 	s := openAt(t, filepath.Join(disk, "received"), func(c *Config) { c.ReceivedMaxAge, c.MinFree = config.Duration(time.Hour), 0 })
 	for i := range 10 {
 		s.mustSend(t, fmt.Sprint(i), "")
@@ -82,7 +61,7 @@ func TestDiskFull(t *testing.T) {
 	}{{"ENOSPC", "0", unix.ENOSPC}, {"min_free", "200000", errMinFree}}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			s := openAt(t, filepath.Join(mountTmpfs(t, "size=1m"), "received"), func(c *Config) {
+			s := openAt(t, filepath.Join(disktest.Small(t, "size=1m"), "received"), func(c *Config) {
 				if _, err := fmt.Sscan(test.minFree, &c.MinFree); err != nil {
 					t.Fatal(err)
 				}
@@ -118,7 +97,7 @@ func TestDiskFull(t *testing.T) {
 }
 
 func TestInodesFull(t *testing.T) {
-	s := openAt(t, filepath.Join(mountTmpfs(t, "size=1m,nr_inodes=12"), "received"), nil)
+	s := openAt(t, filepath.Join(disktest.Small(t, "size=1m,nr_inodes=12"), "received"), nil)
 	var full error
 	for i := 0; full == nil && i < 20; i++ {
 		full = s.send(fmt.Sprint("dir/", i), "x")
@@ -141,7 +120,7 @@ func TestInodesFull(t *testing.T) {
 }
 
 func TestReadOnlyRemount(t *testing.T) {
-	disk := mountTmpfs(t, "size=1m")
+	disk := disktest.Small(t, "size=1m")
 	s := openAt(t, filepath.Join(disk, "received"), nil)
 	s.mustSend(t, "before", "x")
 	whole := s.begin(t, "whole")
@@ -170,31 +149,8 @@ func TestReadOnlyRemount(t *testing.T) {
 // TestPowerCut takes the power from a file system after each acknowledgement,
 // and looks at what it has when it is mounted again.
 func TestPowerCut(t *testing.T) {
-	if os.Getuid() != 0 {
-		t.Skip("mounting needs root")
-	}
-	image, disk := filepath.Join(t.TempDir(), "image"), filepath.Join(t.TempDir(), "disk")
-	if err := errors.Join(os.WriteFile(image, nil, 0o644), os.Truncate(image, 16<<20), os.Mkdir(disk, 0o755)); err != nil {
-		t.Fatal(err)
-	}
-	if output, err := exec.Command("mkfs.ext4", "-q", image).CombinedOutput(); err != nil {
-		t.Skipf("mkfs.ext4: %v %s", err, output)
-	}
-	mount := func() {
-		t.Helper()
-		if output, err := exec.Command("mount", "-o", "loop", image, disk).CombinedOutput(); err != nil {
-			t.Skipf("no loop device can be mounted here: %v %s", err, output)
-		}
-	}
-	unmount := func() {
-		t.Helper()
-		if err := unix.Unmount(disk, 0); err != nil {
-			t.Fatal(err)
-		}
-	}
-	mount()
-	t.Cleanup(func() { _ = unix.Unmount(disk, unix.MNT_DETACH) })
-	path := filepath.Join(disk, "new", "received") // its folders are new as well
+	disk := disktest.New(t)
+	path := filepath.Join(disk.Path, "new", "received") // its folders are new as well
 	want := map[string]string{}
 	for i := range 4 {
 		s := build(t, path, nil)
@@ -208,28 +164,12 @@ func TestPowerCut(t *testing.T) {
 		if _, err := cut.Write(make([]byte, directSize)); err != nil {
 			t.Fatal(err)
 		}
-		powerOff(t, disk)
+		disk.PowerOff()
 		cut.Abort(errCutOff)
 		_ = s.Close()
-		unmount()
-		mount()
+		disk.PowerOn()
 		if diff := cmp.Diff(want, s.files(t)); diff != "" {
 			t.Fatalf("after power cut %d (- lost, + not acknowledged): %.2000s", i, diff)
 		}
-	}
-}
-
-// powerOff makes an ext4 file system forget what it has not written to its
-// device.
-func powerOff(t *testing.T, disk string) {
-	t.Helper()
-	const ioctlShutdown, noLogFlush = 0x8004587d, 2 // EXT4_IOC_SHUTDOWN, EXT4_GOING_FLAGS_NOLOGFLUSH
-	dir, err := os.Open(disk)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer dir.Close()
-	if err := unix.IoctlSetPointerInt(int(dir.Fd()), ioctlShutdown, noLogFlush); err != nil {
-		t.Skip("the file system cannot be shut down:", err)
 	}
 }

@@ -9,23 +9,14 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"imbrouter/router/disktest"
 )
 
 // A disk that is full cuts a line off. What comes after it, when there is room
 // again, is remembered.
 func TestListOfSentFilesOnAFullDisk(t *testing.T) {
-	if os.Getuid() != 0 {
-		t.Skip("mounting needs root")
-	}
-	disk := t.TempDir()
-	if err := unix.Mount("none", disk, "tmpfs", 0, "size=256k"); err != nil {
-		t.Skip("no tmpfs can be mounted here:", err)
-	}
-	t.Cleanup(func() {
-		if err := unix.Unmount(disk, unix.MNT_DETACH); err != nil {
-			t.Error(err)
-		}
-	})
+	disk := disktest.Small(t, "size=256k")
 	d := newKeep(t)
 	d.path = filepath.Join(disk, "drop")
 	d.config.Path = d.path
