@@ -14,7 +14,7 @@ import (
 	"imbrouter/imb/hub"
 	"imbrouter/imb/imbtest"
 	"imbrouter/imb/wire"
-	"imbrouter/router/config"
+	"imbrouter/router"
 	"imbrouter/router/daemon/daemontest"
 )
 
@@ -27,13 +27,13 @@ type running struct{ *daemontest.Daemon }
 // returns when it is ready.
 func start(t testing.TB, text string, args ...any) running {
 	t.Helper()
-	return running{daemontest.Start(t, fmt.Sprintf(text, args...), daemontest.Options{
-		Sinks: map[string]func() config.Sink{
-			"held":  func() config.Sink { return new(heldConfig) },
-			"stuck": func() config.Sink { return new(stuckConfig) },
-			"slow":  func() config.Sink { return new(slowConfig) },
-		},
-	})}
+	return startWith(t, nil, text, args...)
+}
+
+// startWith is start with a sink that is of the type "own" in the configuration.
+func startWith(t testing.TB, sink router.Sink, text string, args ...any) running {
+	t.Helper()
+	return running{daemontest.Start(t, fmt.Sprintf(text, args...), daemontest.Options{Sink: sink})}
 }
 
 // reload puts another configuration in the place of the one that runs.

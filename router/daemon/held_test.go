@@ -10,7 +10,6 @@ import (
 	"imbrouter/imb/hub"
 	"imbrouter/imb/imbtest"
 	"imbrouter/router"
-	"imbrouter/router/config"
 )
 
 // heldSink is a sink that keeps the end of the stream "a" waiting. It collects
@@ -21,13 +20,6 @@ type heldSink struct {
 	goOn  chan struct{} // what it waits for
 }
 
-var held *heldSink // of the test that runs
-
-type heldConfig struct{}
-
-func (heldConfig) Check(*config.Check)                        {}
-func (heldConfig) Traffic() config.Traffic                    { return config.Traffic{} }
-func (heldConfig) Build(router.Env) (router.Sink, error)      { return held, nil }
 func (*heldSink) Signal(context.Context, router.Signal) error { return router.ErrNotTaken }
 
 func (s *heldSink) Stream(_ context.Context, info router.StreamInfo) (router.StreamWriter, error) {
@@ -54,9 +46,9 @@ func (w *heldStream) Abort(cause error)            { w.sink.ended.Add("abort " +
 // A stop waits for streams whose senders are done, also when a sink takes its
 // time to end the one before them.
 func TestStopWhileASinkHoldsTheEndOfAStream(t *testing.T) {
-	held = &heldSink{first: make(chan struct{}), goOn: make(chan struct{})}
+	held := &heldSink{first: make(chan struct{}), goOn: make(chan struct{})}
 	addr, _ := imbtest.StartHub(t, hub.Options{})
-	r := start(t, `
+	r := startWith(t, held, `
 [connections.hub]
 address = "%s"
 [sources.in]
@@ -64,7 +56,7 @@ type = "imb"
 events = ["e"]
 queue = "64KiB"
 [sinks.held]
-type = "held"
+type = "own"
 [routes.r]
 from = ["in"]
 to = ["held"]

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -16,7 +15,6 @@ import (
 	"imbrouter/imb/imbtest"
 	"imbrouter/imb/wire"
 	"imbrouter/router"
-	"imbrouter/router/config"
 	"imbrouter/router/daemon"
 	"imbrouter/router/deadletter"
 )
@@ -27,14 +25,6 @@ type stuckSink struct {
 	release chan struct{}
 	slow    time.Duration // how long it takes then for each
 }
-
-var stuck *stuckSink // of the test that runs
-
-type stuckConfig struct{}
-
-func (stuckConfig) Check(*config.Check)                   {}
-func (stuckConfig) Traffic() config.Traffic               { return config.Traffic{} }
-func (stuckConfig) Build(router.Env) (router.Sink, error) { return stuck, nil }
 
 func (s *stuckSink) Signal(ctx context.Context, m router.Signal) error {
 	select {
@@ -53,26 +43,25 @@ func (*stuckSink) Stream(context.Context, router.StreamInfo) (router.StreamWrite
 	return nil, router.ErrNotTaken
 }
 
-// letters returns the dead letters, "route: error" by their data.
-func (r running) letters(t *testing.T) map[string]string {
+// letters returns the dead letters, oldest first.
+func (r running) letters(t *testing.T) (all []deadletter.Letter) {
 	t.Helper()
-	found := map[string]string{}
-	for l, err := range deadletter.List(filepath.Join(r.Dir, ".imbrouter", "test.dead"), "") {
+	for l, err := range deadletter.List(deadletter.Dir(r.Config().Router.StateDir, r.Config().Path), "") {
 		if err != nil {
 			t.Fatal(err)
 		}
-		found[string(l.Data)] = l.Route + ": " + l.Error
+		all = append(all, l)
 	}
-	return found
+	return all
 }
 
 // Each signal that a source's queue has no room for is a dead letter of the
 // routes that want it.
 func TestOverflowBecomesDeadLetters(t *testing.T) {
 	const signals = 600
-	stuck = &stuckSink{release: make(chan struct{})}
+	stuck := &stuckSink{release: make(chan struct{})}
 	addr, _ := imbtest.StartHub(t, hub.Options{})
-	r := start(t, `
+	r := startWith(t, stuck, `
 [connections.hub]
 address = "%s"
 [sources.in]
@@ -81,7 +70,7 @@ events = ["e"]
 queue = "64KiB"
 block_timeout = "100ms"
 [sinks.stuck]
-type = "stuck"
+type = "own"
 [routes.all]
 from = ["in"]
 to = ["stuck"]
@@ -99,9 +88,9 @@ when = 'event == "other"'
 	close(stuck.release)
 	imbtest.Eventually(t, func() bool { return len(stuck.took.All())+len(r.letters(t)) == signals },
 		"every signal is either delivered or a dead letter")
-	for data, letter := range r.letters(t) {
-		if want := "all: the route took nothing for longer than block_timeout while the source's queue was full, or it was full when the hub was lost"; letter != want {
-			t.Fatalf("letter of %.20q is of %s", data, letter)
+	for _, letter := range r.letters(t) {
+		if want := "the route took nothing for longer than block_timeout while the source's queue was full, or it was full when the hub was lost"; letter.Route != "all" || letter.Error != want {
+			t.Fatalf("letter of %.20q is of %s: %s", letter.Data, letter.Route, letter.Error)
 		}
 	}
 }
@@ -127,15 +116,7 @@ when = '%s'
 	r := start(t, text, addr, "json.level > 3")
 	l := listen(t, addr)
 	failing := func() bool { return r.Router().Observe().Routes[0].Failing }
-	letters := func() (all []deadletter.Letter) {
-		for l, err := range deadletter.List(filepath.Join(r.Dir, ".imbrouter", "test.dead"), "") {
-			if err != nil {
-				t.Fatal(err)
-			}
-			all = append(all, l)
-		}
-		return all
-	}
+	letters := func() []deadletter.Letter { return r.letters(t) }
 	in := publish(t, connect(t, addr), "in")
 	send(t, in, "no JSON")
 	imbtest.Eventually(t, func() bool { return len(letters()) == 1 && failing() }, "the signal is a dead letter, and the route fails")
@@ -176,7 +157,7 @@ address = "%[1]s"
 type = "imb"
 events = ["e"]
 [sinks.stuck]
-type = "stuck"
+type = "own"
 [routes.all]
 from = ["in"]
 to = ["stuck"]
@@ -211,9 +192,9 @@ func TestQueueIsHandledWithoutTheHub(t *testing.T) {
 	const signals = 1000
 	for _, how := range []string{"stop", "reload"} {
 		t.Run(how, func(t *testing.T) {
-			stuck = &stuckSink{release: make(chan struct{}), slow: time.Millisecond} // the end comes before it has all
+			stuck := &stuckSink{release: make(chan struct{}), slow: time.Millisecond} // the end comes before it has all
 			addr, h := imbtest.StartHub(t, hub.Options{})
-			r := start(t, toStuck, addr, "20s")
+			r := startWith(t, stuck, toStuck, addr, "20s")
 			fillQueue(t, r, addr, signals)
 			if err := h.Close(); err != nil {
 				t.Fatal(err)
@@ -242,9 +223,9 @@ func TestQueueIsHandledWithoutTheHub(t *testing.T) {
 // What a source has in its queue when stop_timeout is over becomes dead letters.
 func TestStopTimeoutMakesDeadLetters(t *testing.T) {
 	const signals = 2000
-	stuck = &stuckSink{release: make(chan struct{})}
+	stuck := &stuckSink{release: make(chan struct{})}
 	addr, _ := imbtest.StartHub(t, hub.Options{})
-	r := start(t, toStuck, addr, "100ms")
+	r := startWith(t, stuck, toStuck, addr, "100ms")
 	r.StopErr = router.ErrStopTimeout
 	fillQueue(t, r, addr, signals)
 	_ = r.Stop() // see StopErr
@@ -253,10 +234,10 @@ func TestStopTimeoutMakesDeadLetters(t *testing.T) {
 		t.Errorf("of %d signals the sink took %d, and %d are dead letters", signals, n, len(letters))
 	}
 	causes := map[string]int{}
-	for _, cause := range letters {
-		causes[cause]++
+	for _, l := range letters {
+		causes[l.Error]++
 	}
-	if n := causes["all: the router stopped before its route took it"]; n < signals/2 {
+	if n := causes["the router stopped before its route took it"]; n < signals/2 {
 		t.Errorf("letters by their cause: %v", causes)
 	}
 }

@@ -10,19 +10,10 @@ import (
 	"imbrouter/imb/imbtest"
 	"imbrouter/imb/wire"
 	"imbrouter/router"
-	"imbrouter/router/config"
 )
 
 // slowSink is a sink that takes a while for each of its first signals.
 type slowSink struct{ got imbtest.Collector[int] }
-
-var slow *slowSink // of the test that runs
-
-type slowConfig struct{}
-
-func (slowConfig) Check(*config.Check)                   {}
-func (slowConfig) Traffic() config.Traffic               { return config.Traffic{} }
-func (slowConfig) Build(router.Env) (router.Sink, error) { return slow, nil }
 
 func (s *slowSink) Signal(_ context.Context, m router.Signal) error {
 	if len(s.got.All()) < 100 {
@@ -44,9 +35,9 @@ func (*slowSink) Stream(context.Context, router.StreamInfo) (router.StreamWriter
 // A sink takes longer than block_timeout for the signals that came together, but
 // not for one: nothing is dropped.
 func TestSlowSinkLosesNothing(t *testing.T) {
-	slow = new(slowSink)
+	slow := new(slowSink)
 	addr, _ := imbtest.StartHub(t, hub.Options{})
-	start(t, `
+	startWith(t, slow, `
 [connections.hub]
 address = "%s"
 [sources.in]
@@ -55,7 +46,7 @@ events = ["e"]
 queue = "64KiB"
 block_timeout = "300ms"
 [sinks.slow]
-type = "slow"
+type = "own"
 [routes.r]
 from = ["in"]
 to = ["slow"]

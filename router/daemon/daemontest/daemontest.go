@@ -19,13 +19,13 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
 	"sync"
 	"testing"
 
+	"imbrouter/router"
 	"imbrouter/router/config"
 	"imbrouter/router/daemon"
 	dirsink "imbrouter/sinks/dir"
@@ -52,9 +52,21 @@ func Kinds() config.Kinds {
 
 // Options are what a test may want otherwise. The zero value is usable.
 type Options struct {
-	Dir   string                        // of the configuration; "" makes one
-	Sinks map[string]func() config.Sink // by type; of a test's own
+	Dir  string      // of the configuration; "" makes one
+	Sink router.Sink // what a sink of the type "own" is; nil for none
 }
+
+// own is the configuration of a sink that a test brings along.
+type own struct{ sink router.Sink }
+
+// Check implements config.Sink.
+func (own) Check(*config.Check) {}
+
+// Traffic implements config.Sink.
+func (own) Traffic() config.Traffic { return config.Traffic{} }
+
+// Build implements config.Sink.
+func (o own) Build(router.Env) (router.Sink, error) { return o.sink, nil }
 
 // Daemon is a daemon that runs.
 type Daemon struct {
@@ -77,7 +89,9 @@ func Start(t testing.TB, text string, o Options) *Daemon {
 		o.Dir = t.TempDir()
 	}
 	d := &Daemon{Dir: o.Dir, Logged: new(Log), t: t, kinds: Kinds(), ended: make(chan struct{})}
-	maps.Copy(d.kinds.Sinks, o.Sinks)
+	if o.Sink != nil {
+		d.kinds.Sinks["own"] = func() config.Sink { return &own{o.Sink} }
+	}
 	log := slog.New(slog.NewTextHandler(d.Logged, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	ready := make(chan struct{})
 	var err error
