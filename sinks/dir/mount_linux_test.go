@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -38,17 +39,22 @@ func TestMarksOnAFullDisk(t *testing.T) {
 	for i := range 10 {
 		s.mustSend(t, fmt.Sprint(i), "")
 	}
-	s.folder.marks.trimming.Lock() // the sink trims when it begins, which may be now
-	for i := range 6 {             // most marks mean nothing any more
+	trimming := &s.folder.marks.trimming
+	trimming.Lock() // the sink trims when it begins, which may be now
+	unlock := sync.OnceFunc(trimming.Unlock)
+	defer unlock()
+	for i := range 6 { // most marks mean nothing any more
 		must(t, os.Remove(s.abs(fmt.Sprint(i))))
 	}
 	if err := os.WriteFile(filepath.Join(disk, "ballast"), make([]byte, 1<<20), 0o644); !errors.Is(err, unix.ENOSPC) {
 		t.Fatal("the disk is not full:", err)
 	}
-	s.folder.marks.trimming.Unlock()
+	unlock()
 	if _, err := s.folder.marks.trim(t.Context(), s.folder); !errors.Is(err, unix.ENOSPC) {
 		t.Errorf("on the full disk: %v", err)
 	}
+	trimming.Lock()
+	defer trimming.Unlock()
 	if _, err := os.Lstat(s.abs(marksFile + ".new")); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("left behind: %v", err)
 	}
