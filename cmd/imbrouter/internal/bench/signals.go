@@ -26,13 +26,17 @@ func (s Signals) Through(hub string, floors ...Floor) Case {
 }
 
 // OneByOne measures how long each takes through an otherwise idle hub, which is
-// that of Through.
+// that of Through. All is on one processor, see pin.
 func (s Signals) OneByOne(hub string, floors ...Floor) Case {
 	s.Publishers, s.Subscribers = 1, 1
 	pingPong := func(way chain) Side {
-		return s.over(way, func(ctx context.Context, c *crowd) (Sample, error) {
+		side := s.over(way, func(ctx context.Context, c *crowd) (Sample, error) {
 			return c.pingPong(ctx, signal(s.Payload), s.Count)
 		})
+		return func(ctx context.Context, r *Round) (Sample, error) {
+			defer pin()()
+			return side(ctx, r)
+		}
 	}
 	return Case{
 		Name: fmt.Sprintf("hub, %s, idle", size(s.Payload)), Unit: "signals/s",
