@@ -64,6 +64,7 @@ const (
 	needJSON
 	needObject
 	needNow
+	needStream // the fields of streams only; no expression has them filled in later
 )
 
 var fieldNeeds = map[string]needs{
@@ -77,16 +78,19 @@ var fieldNeeds = map[string]needs{
 	"now":        needNow,
 }
 
-// signal fills in what costs nothing.
+// signal fills in what costs nothing. Of the message before it takes only that back
+// which it does not fill in itself: to write all of env anew would take as long as
+// many an expression.
 func (ev *evaluation) signal(s *router.Signal) {
-	ev.have = 0
-	ev.env = env{
-		Event: s.Event, Federation: s.Federation, Source: s.Source,
-		// Without the room behind it, into which an expression might append.
-		Data: s.Data[:len(s.Data):len(s.Data)],
-		Size: len(s.Data), Tick: int(s.Tick), Priority: s.Flags&wire.Priority != 0,
-		Meter: &ev.meter,
+	e := &ev.env
+	if ev.have&^needText != 0 {
+		*e = env{}
 	}
+	ev.have = 0
+	e.Event, e.Federation, e.Source, e.Text = s.Event, s.Federation, s.Source, ""
+	e.Data = s.Data[:len(s.Data):len(s.Data)] // without the room behind it, into which an expression might append
+	e.Size, e.Tick, e.Priority = len(s.Data), int(s.Tick), s.Flags&wire.Priority != 0
+	e.Meter = &ev.meter
 }
 
 // signalNeeds fills in what is needed and not there yet.
@@ -116,7 +120,7 @@ func (ev *evaluation) signalNeeds(s *router.Signal, n needs) {
 
 // stream fills in what costs nothing.
 func (ev *evaluation) stream(info *router.StreamInfo) {
-	ev.have = 0
+	ev.have = needStream
 	ev.env = env{
 		Event: info.Event, Federation: info.Federation, Source: info.Source, Kind: wire.StreamHeader.String(),
 		Size: int(info.Size), Tick: int(info.Tick), Priority: info.Flags&wire.Priority != 0,

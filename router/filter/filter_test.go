@@ -450,3 +450,49 @@ func TestFieldNames(t *testing.T) {
 		t.Error(filter.Fields(), filter.Settable())
 	}
 }
+
+// TestNothingIsLeftOfTheMessageBefore has one filter look at messages of all kinds in
+// every order: what it sees is the message's own.
+func TestNothingIsLeftOfTheMessageBefore(t *testing.T) {
+	f := compile(t, "", map[string]string{
+		"event": `[text, string(json), kind, action, string(object_id), attribute, full_event, stream, path, string(priority)] | join("|")`,
+	})
+	event := func(n int) string {
+		signals := []router.Signal{
+			{Event: "a", Federation: "f", Kind: wire.NormalEvent, Data: wire.AppendString(nil, "1"), Flags: wire.Priority},
+			{Event: "b", Kind: wire.NormalEvent, Data: wire.AppendString(nil, "text")},
+			{Event: "c", Kind: wire.ChangeObject, Data: wire.AppendChangeObject(nil, wire.ChangeObjectData{
+				Action: wire.ActionNew, ObjectID: 5, Attribute: "colour",
+			})},
+			{Event: "d", Kind: wire.TimerTick},
+		}
+		if n < len(signals) {
+			out, _, err := f.Signal(signals[n])
+			if err != nil {
+				t.Fatal(err)
+			}
+			return out.Event
+		}
+		out, _, err := f.Stream(router.StreamInfo{Event: "e", Name: "name", Path: "path"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out.Event
+	}
+	want := []string{
+		"1|1|normal||0||f.a|||true",
+		"text|<nil>|normal||0||b|||false",
+		"|<nil>|change_object|new|5|colour|c|||false",
+		"|<nil>|timer_tick||0||d|||false",
+		"|<nil>|stream||0||e|name|path|false",
+	}
+	for first := range want {
+		for second := range want {
+			for _, n := range []int{first, second} {
+				if got := event(n); got != want[n] {
+					t.Errorf("after %d, %d: got %s, want %s", first, second, got, want[n])
+				}
+			}
+		}
+	}
+}
