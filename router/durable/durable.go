@@ -79,9 +79,14 @@ func syncDir(open func() (*os.File, error)) error {
 		return err
 	}
 	defer f.Close()
-	// Some file systems, such as those of a network, flush no folders.
-	if err := f.Sync(); err != nil && !errors.Is(err, syscall.EINVAL) && !errors.Is(err, errors.ErrUnsupported) {
+	if err := f.Sync(); err != nil && !CannotSync(err) {
 		return err
 	}
 	return nil
+}
+
+// CannotSync tells whether an fsync has failed because the file system has none for
+// what it was asked of: some, such as those of a network, flush no folders.
+func CannotSync(err error) bool {
+	return errors.Is(err, syscall.EINVAL) || errors.Is(err, errors.ErrUnsupported)
 }

@@ -13,11 +13,11 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/gofrs/flock"
 
+	"imbrouter/router/durable"
 	"imbrouter/router/remedy"
 	"imbrouter/router/share"
 )
@@ -330,7 +330,9 @@ func (d *folder) restoreStaged() error {
 func (d *folder) place(from, base, name string) (string, error) {
 	d.names.RLock()
 	defer d.names.RUnlock()
-	if path.Dir(name) == "." { // then as a rule the folder is there, and the name free
+	// As a rule the folder is there, and the name free. Folders in between are left to
+	// makeDirs, which takes no symbolic link for one.
+	if path.Dir(name) == "." {
 		to := path.Join(base, name)
 		err := d.renameNew(from, to)
 		if err == nil || !errors.Is(err, fs.ErrExist) && !errors.Is(err, fs.ErrNotExist) {
@@ -456,9 +458,16 @@ func (d *folder) createNew(dir, name string) (*os.File, error) {
 	}
 }
 
+// flushesNothing is for Windows, where only who may write to a file can flush it, and
+// nobody a folder; NTFS logs the changes of that.
+const flushesNothing = runtime.GOOS == "windows"
+
 // sync makes changes of folders survive a power cut. Those who want that of one
 // folder at the same time share an fsync.
 func (d *folder) sync(names ...string) error {
+	if flushesNothing {
+		return nil
+	}
 	for _, name := range names {
 		err := d.syncs.Do(name, func() error {
 			f, err := d.openDir(name)
@@ -478,18 +487,11 @@ func (d *folder) sync(names ...string) error {
 // syncFile makes what an open file holds survive a power cut. Who wrote it need not
 // have done so, and then an empty one could be in the place to which it is moved.
 func (d *folder) syncFile(f *os.File) error {
-	if runtime.GOOS == "windows" {
-		// Only who may write to a file can flush it there, and nobody a
-		// folder; NTFS logs the changes of that.
+	if flushesNothing {
 		return nil
 	}
-	if err := d.flush(f); err != nil && !cannotSync(err) {
+	if err := d.flush(f); err != nil && !durable.CannotSync(err) {
 		return err
 	}
 	return nil
-}
-
-// cannotSync tells whether a file system does not flush this.
-func cannotSync(err error) bool {
-	return errors.Is(err, errors.ErrUnsupported) || errors.Is(err, syscall.EINVAL)
 }
