@@ -44,25 +44,36 @@ func (d rootDisk) Create(name string) (file, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &earlyFile{File: f}, nil
+	return &partialFile{File: f, passes: true}, nil
 }
 
-// earlySize is how many bytes are written before the disk begins to take them.
-const earlySize = 8 << 20
+// passSize is how many bytes of a file are written as of any other. Who reads a
+// small file soon finds it in the system's cache. A large one would put everything
+// else out of that, and to get memory for it takes longer than to write it.
+const passSize = 8 << 20
 
-// earlyFile is a file that goes to the disk while it is written, so that Sync at
-// its end has little left to do. Whether the disk could take it all, only Sync
-// tells.
-type earlyFile struct {
+// partialFile is a file that goes to the disk while it is written, so that Sync at
+// its end has little left to do, and if it is large past the system's cache. Whether
+// the disk could take it all, only Sync tells.
+type partialFile struct {
 	*os.File
-	size  int64 // written
-	early int64 // of that, what the disk has been told to take
+	size   int64 // written
+	early  int64 // of that, what the disk has been told to take
+	passes bool  // the system can write past its cache, as far as is known
 }
 
-func (f *earlyFile) Write(p []byte) (int, error) {
-	n, err := f.File.Write(p)
+func (f *partialFile) Write(p []byte) (n int, err error) {
+	if f.passes && f.early >= passSize {
+		n, f.passes = writePast(f.File, p)
+		f.early += int64(n)
+	}
+	if n < len(p) {
+		var k int
+		k, err = f.File.Write(p[n:])
+		n += k
+	}
 	f.size += int64(n)
-	if rest := f.size - f.early; rest >= earlySize {
+	if rest := f.size - f.early; rest >= passSize {
 		startWriting(f.File, f.early, rest)
 		f.early = f.size
 	}

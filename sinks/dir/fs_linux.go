@@ -22,3 +22,21 @@ func startWriting(f *os.File, offset, size int64) {
 		_ = unix.SyncFileRange(int(fd), offset, size, unix.SYNC_FILE_RANGE_WRITE)
 	})
 }
+
+// writePast writes at the place where f is, and has the kernel let go of that part
+// of its cache when the disk has it, which begins at once. Kernels before 6.14 and
+// some file systems cannot; then, and after any other error, which the next write
+// meets as well, it returns false.
+func writePast(f *os.File, p []byte) (n int, ok bool) {
+	for n < len(p) {
+		k, err := unix.Pwritev2(int(f.Fd()), [][]byte{p[n:]}, -1, unix.RWF_DONTCACHE)
+		switch {
+		case err == unix.EINTR:
+		case err != nil || k == 0:
+			return n, false
+		default:
+			n += k
+		}
+	}
+	return n, true
+}
