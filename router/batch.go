@@ -62,69 +62,114 @@ func (r *route) takesBatches() bool {
 	return len(r.sinks.branches) == 1 && r.sinks.branches[0].batcher != nil
 }
 
-// passed is signals that a route carries.
-type passed struct {
-	signals  []Signal  // as the filter made them
-	came     []*Signal // as they came, in the same order
+// carried is signals on their way through a route.
+type carried struct {
+	signals []Signal  // as they go to the sink
+	came    []*Signal // as they came to the route; nil when that is the same
+}
+
+func (c carried) asCame(i int) *Signal {
+	if c.came == nil {
+		return &c.signals[i]
+	}
+	return c.came[i]
+}
+
+func (c carried) slice(from, to int) carried {
+	part := carried{signals: c.signals[from:to]}
+	if c.came != nil {
+		part.came = c.came[from:to]
+	}
+	return part
+}
+
+// carrying is a call of a route's signals method.
+type carrying struct {
+	carried  // room for what the filter makes
 	began    time.Duration
 	progress func()
 }
 
-var passedPool = sync.Pool{New: func() any { return new(passed) }}
+var carryings = sync.Pool{New: func() any { return new(carrying) }}
 
 // signals is Signal for many. It returns how many are not taken.
 func (r *route) signals(ctx context.Context, batch []Signal, progress func()) (notTaken int) {
-	p := passedPool.Get().(*passed)
-	defer passedPool.Put(p)
-	p.began, p.progress = r.counter.beginSignals(len(batch), bytesOf(batch)), progress
+	c := carryings.Get().(*carrying)
+	defer carryings.Put(c)
+	c.began, c.progress = r.counter.beginSignals(len(batch), bytesOf(batch)), progress
+	if r.filter == nil {
+		return r.guarded(ctx, c, carried{signals: batch})
+	}
 	leftOut := 0
 	for i := range batch {
 		s := &batch[i]
-		switch out, err := r.admit(s); {
+		switch out, err := r.filtered(s); {
 		case err == nil:
-			p.signals, p.came = append(p.signals, out), append(p.came, s)
+			c.signals, c.came = append(c.signals, out), append(c.came, s)
 		case errors.Is(err, ErrNotTaken):
 			leftOut++
 		default:
-			notTaken += r.send(ctx, p) // keeps the order
+			notTaken += r.passed(ctx, c) // keeps the order
 			_ = r.settle(s, 0, err)
 			progress()
 		}
 	}
-	notTaken += r.send(ctx, p)
+	notTaken += r.passed(ctx, c)
 	r.counter.leftOut(leftOut)
 	return notTaken + leftOut
 }
 
-// send hands signals to the route's only sink, and leaves none. It returns how
-// many the sink does not take.
-func (r *route) send(ctx context.Context, p *passed) (notTaken int) {
-	if len(p.signals) == 0 {
+// passed hands on what has passed the filter, and leaves none.
+func (r *route) passed(ctx context.Context, c *carrying) (notTaken int) {
+	notTaken = r.guarded(ctx, c, c.carried)
+	c.signals, c.came = c.signals[:0], c.came[:0]
+	return notTaken
+}
+
+// guarded hands those to the sink that the loop guard lets through. It returns
+// how many the sink does not take.
+func (r *route) guarded(ctx context.Context, c *carrying, all carried) (notTaken int) {
+	for count := len(all.signals); count > 0; count = len(all.signals) {
+		n, err := r.guard.signals(all)
+		notTaken += r.send(ctx, c, all.slice(0, n))
+		if err != nil {
+			_ = r.settle(all.asCame(n), 0, err)
+			c.progress()
+			n++
+		}
+		all = all.slice(n, count)
+	}
+	return notTaken
+}
+
+// send hands signals to the route's only sink. It returns how many that does not
+// take.
+func (r *route) send(ctx context.Context, c *carrying, all carried) (notTaken int) {
+	if len(all.signals) == 0 {
 		return 0
 	}
-	defer func() { p.signals, p.came = p.signals[:0], p.came[:0] }()
 	to := &r.sinks.branches[0]
-	toBegan := to.counter.beginSignals(len(p.signals), bytesOf(p.signals))
-	for at := 0; at < len(p.signals); {
-		n, err := to.batcher.Signals(ctx, p.signals[at:])
+	toBegan := to.counter.beginSignals(len(all.signals), bytesOf(all.signals))
+	for at := 0; at < len(all.signals); {
+		n, err := to.batcher.Signals(ctx, all.signals[at:])
 		if n > 0 {
 			to.counter.endSignal(toBegan, nil)
-			_ = r.settle(p.came[at], p.began, nil)
+			_ = r.settle(all.asCame(at), c.began, nil)
 			at += n
 		}
-		toBegan, p.began = 0, 0 // the others wait for these
-		p.progress()
+		toBegan, c.began = 0, 0 // the others wait for these
+		c.progress()
 		if err == nil {
 			continue
 		}
 		to.counter.endSignal(0, err)
 		if !errors.Is(err, ErrNotTaken) {
-			err = r.retry(ctx, &p.signals[at], to.wrap(err))
+			err = r.retry(ctx, &all.signals[at], to.wrap(err))
 		}
-		if r.settle(p.came[at], 0, err) != nil {
+		if r.settle(all.asCame(at), 0, err) != nil {
 			notTaken++
 		}
-		p.progress()
+		c.progress()
 		at++
 	}
 	return notTaken

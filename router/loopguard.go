@@ -117,22 +117,65 @@ func (g *loopGuard) signal(s *Signal) error {
 	if g.stopped.Load() {
 		return errStopped
 	}
-	if !s.Relayed {
-		return nil
+	if s.Relayed && g.goesRound(lookOf(s), func() uint64 { return fullOf(s) }) {
+		return g.tellOf(s)
 	}
+	return nil
+}
+
+// signals is signal for many. It returns how many at the front the route is to take,
+// and the error of the one after them, if there is one.
+func (g *loopGuard) signals(all carried) (n int, err error) {
+	if g == nil {
+		return len(all.signals), nil
+	}
+	if g.stopped.Load() {
+		return 0, errStopped
+	}
+	for n < len(all.signals) {
+		n += g.untilRound(all.slice(n, len(all.signals)))
+		if n == len(all.signals) {
+			break
+		}
+		if err := g.tellOf(all.asCame(n)); err != nil {
+			return n, err
+		}
+		n++
+	}
+	return n, nil
+}
+
+// untilRound counts signals up to the first one that is to be told of, and returns
+// how many are before that.
+func (g *loopGuard) untilRound(all carried) (n int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for ; n < len(all.signals); n++ {
+		s := all.asCame(n)
+		if s.Relayed && g.counts(lookOf(s), func() uint64 { return fullOf(s) }) {
+			break
+		}
+	}
+	return n
+}
+
+// lookOf returns the hash of what is looked at of every signal, and fullOf that of
+// all of one.
+func lookOf(s *Signal) uint64 {
 	ends := s.Data
 	tail := uint64(len(s.Data))
 	if len(s.Data) > 2*loopEnd {
 		ends = s.Data[:loopEnd]
 		tail = mix(tail, maphash.Bytes(loopSeed, s.Data[len(s.Data)-loopEnd:]))
 	}
-	look := mix(mix(tail, maphash.Bytes(loopSeed, ends)), maphash.String(loopSeed, s.Event)+uint64(s.Kind))
-	full := func() uint64 {
-		return mix(maphash.Bytes(loopSeed, s.Data), maphash.String(loopSeed, s.FullName()))
-	}
-	if !g.goesRound(look, full) {
-		return nil
-	}
+	return mix(mix(tail, maphash.Bytes(loopSeed, ends)), maphash.String(loopSeed, s.Event)+uint64(s.Kind))
+}
+
+func fullOf(s *Signal) uint64 {
+	return mix(maphash.Bytes(loopSeed, s.Data), maphash.String(loopSeed, s.FullName()))
+}
+
+func (g *loopGuard) tellOf(s *Signal) error {
 	return g.tell(s.FullName(), "event", s.FullName(), "kind", s.Kind.String(), "size", len(s.Data))
 }
 
@@ -167,6 +210,11 @@ func mix(a, b uint64) uint64 {
 func (g *loopGuard) goesRound(look uint64, full func() uint64) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	return g.counts(look, full)
+}
+
+// counts is goesRound for who holds g.mu.
+func (g *loopGuard) counts(look uint64, full func() uint64) bool {
 	if g.raised && time.Since(g.begun)-g.alarm > repeatInterval {
 		g.raised = false
 		g.alarms.Success()

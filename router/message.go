@@ -256,4 +256,7 @@ func Permanent(err error) error {
 var lastID atomic.Uint64
 
 // NextID returns an ID for a signal or stream that no other has in this process.
-func NextID() uint64 { return lastID.Add(1) }
+func NextID() uint64 { return NextIDs(1) }
+
+// NextIDs returns the first of so many IDs that follow one another, see NextID.
+func NextIDs(count int) uint64 { return lastID.Add(uint64(count)) - uint64(count) + 1 }

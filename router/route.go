@@ -83,27 +83,30 @@ func (r *route) settle(s *Signal, began time.Duration, err error) error {
 
 // carry brings a signal to the route's sinks, and tries a few times.
 func (r *route) carry(ctx context.Context, s *Signal) error {
-	out, err := r.admit(s)
+	out, err := r.filtered(s)
+	if err == nil {
+		err = r.guard.signal(s)
+	}
 	if err != nil {
 		return err
 	}
 	return r.retry(ctx, &out, r.sinks.Signal(ctx, out))
 }
 
-// admit returns what the filter makes of a signal. The error says why the route
+// filtered returns what the filter makes of a signal. The error says why the route
 // does not carry it.
-func (r *route) admit(s *Signal) (out Signal, err error) {
-	out = *s
-	if r.filter != nil {
-		var pass bool
-		if out, pass, err = r.filter.Signal(*s); err != nil {
-			return out, expressionError{err}
-		}
-		if !pass {
-			return out, errNotWanted
-		}
+func (r *route) filtered(s *Signal) (out Signal, err error) {
+	if r.filter == nil {
+		return *s, nil
 	}
-	return out, r.guard.signal(s)
+	out, pass, err := r.filter.Signal(*s)
+	switch {
+	case err != nil:
+		return out, expressionError{err}
+	case !pass:
+		return out, errNotWanted
+	}
+	return out, nil
 }
 
 // retry tries a signal a few times more if it has failed, and returns the last

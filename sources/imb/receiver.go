@@ -29,6 +29,7 @@ type receiver struct {
 
 	progress func()          // of the client
 	batch    []router.Signal // room for what the dispatcher brings
+	latest   splitName       // of the signal before
 
 	open       atomic.Int64 // streams and signals
 	finishing  atomic.Bool  // nothing new is taken any more
@@ -101,10 +102,16 @@ func (r *receiver) relayed(name string, kind wire.Kind, flags wire.Flags, tick i
 // signals hands those on that this router did not relay itself.
 func (r *receiver) signals(messages []imb.Message) {
 	r.batch = r.batch[:0]
+	id := router.NextIDs(len(messages))
 	for i := range messages {
-		if m := &messages[i]; !r.relayed(m.Name, m.Kind, m.Flags, m.Tick, m.Data) {
-			r.batch = append(r.batch, r.received(m))
+		m := &messages[i]
+		if r.relayed(m.Name, m.Kind, m.Flags, m.Tick, m.Data) {
+			continue
 		}
+		if r.latest.full != m.Name {
+			r.latest = r.split(m.Name)
+		}
+		r.batch = append(r.batch, signal(m, id+uint64(i), &r.latest))
 	}
 	if len(r.batch) == 0 || !r.begin() {
 		return
@@ -116,10 +123,17 @@ func (r *receiver) signals(messages []imb.Message) {
 	clear(r.batch) // it would hold on to data
 }
 
-func (r *receiver) received(m *imb.Message) router.Signal {
-	federation, event := router.SplitName(r.source.connection.Options.Federation, m.Name)
+// splitName is an event's full name in its parts.
+type splitName struct{ full, federation, event string }
+
+func (r *receiver) split(full string) splitName {
+	federation, event := router.SplitName(r.source.connection.Options.Federation, full)
+	return splitName{full, federation, event}
+}
+
+func signal(m *imb.Message, id uint64, name *splitName) router.Signal {
 	return router.Signal{
-		ID: router.NextID(), Federation: federation, Event: event, Relayed: true,
+		ID: id, Federation: name.federation, Event: name.event, Relayed: true,
 		Kind: m.Kind, Flags: m.Flags, Tick: m.Tick, Data: m.Data,
 	}
 }
@@ -136,7 +150,8 @@ func (r *receiver) drop(m imb.Message) {
 		cause = errStopped
 	}
 	if d, ok := r.next.(router.Dropper); ok {
-		d.Drop(r.received(&m), cause)
+		name := r.split(m.Name)
+		d.Drop(signal(&m, router.NextID(), &name), cause)
 	}
 }
 
@@ -144,14 +159,14 @@ func (r *receiver) stream(in imb.IncomingStream) imb.StreamReceiver {
 	if r.relayed(in.Name, wire.StreamHeader, in.Flags, in.Tick, wire.AppendInt32(nil, in.StreamID)) || !r.begin() {
 		return nil
 	}
-	federation, event := router.SplitName(r.source.connection.Options.Federation, in.Name)
+	name := r.split(in.Name)
 	// A stream of a name that is still on its way to its place waits for that,
 	// so that those of one name arrive in order.
 	key := in.Name + "\x00" + in.StreamName
 	r.commits.await(key)
 	r.activity.begin()
 	w, err := r.next.Stream(r.ctx, router.StreamInfo{
-		ID: router.NextID(), Federation: federation, Event: event, Relayed: true,
+		ID: router.NextID(), Federation: name.federation, Event: name.event, Relayed: true,
 		Name: in.StreamName, Flags: in.Flags, Tick: in.Tick, Size: -1,
 	})
 	r.activity.end()
