@@ -66,6 +66,6 @@ func (f *Filter) MayTake(federation, event string) bool {
 	s := router.Signal{Federation: federation, Event: event}
 	ev.signal(&s)
 	ev.signalNeeds(&s, f.byName.needs)
-	v, err := ev.value(f.byName)
-	return err != nil || v.flag
+	holds, err := ev.holds(f.byName)
+	return err != nil || holds
 }

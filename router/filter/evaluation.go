@@ -95,6 +95,16 @@ func (ev *evaluation) value(e *expression) (value, error) {
 	return v, nil
 }
 
+// holds is value for an expression that must give true or false.
+func (ev *evaluation) holds(e *expression) (bool, error) {
+	if e.direct == nil {
+		v, err := ev.value(e)
+		return v.flag, err
+	}
+	failpoint.Reach("filter", e.field)
+	return e.direct(&ev.env), nil
+}
+
 // convert makes a value of what an expression gave.
 func (w want) convert(out any) (v value, ok bool) {
 	switch w {

@@ -55,6 +55,7 @@ type expression struct {
 	field   string
 	text    string
 	program *vm.Program
+	direct  func(*env) bool // what program does, without expr's machine; nil for most
 	want    want
 	needs   needs
 	// What it gives for every message, when it does.
@@ -98,6 +99,9 @@ func compile(field, text string, w want) (e *expression, failure *Error) {
 		return nil, newError(field, text, fmt.Errorf("must give %s, not %s", w, describe(given)))
 	}
 	e = &expression{field: field, text: text, want: w, needs: found.needs, remedies: found.remedies}
+	if w == wantBool {
+		e.direct = direct(node)
+	}
 	e.constant, e.isConstant = constant(node, w)
 	e.ifNil = orElse(node, w.absentResult())
 	// Then with a meter built in.

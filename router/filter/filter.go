@@ -186,7 +186,7 @@ func (f *Filter) Signal(s router.Signal) (out router.Signal, pass bool, err erro
 	ev.signal(&s)
 	if f.when != nil {
 		ev.signalNeeds(&s, f.when.needs)
-		if v, err := ev.value(f.when); err != nil || !v.flag {
+		if holds, err := ev.holds(f.when); err != nil || !holds {
 			return s, false, err
 		}
 	}
@@ -217,7 +217,7 @@ func (f *Filter) Stream(info router.StreamInfo) (out router.StreamInfo, pass boo
 	ev.stream(&info)
 	if f.when != nil {
 		ev.streamNeeds(f.when.needs)
-		if v, err := ev.value(f.when); err != nil || !v.flag {
+		if holds, err := ev.holds(f.when); err != nil || !holds {
 			return info, false, err
 		}
 	}
