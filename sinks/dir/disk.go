@@ -44,40 +44,45 @@ func (d rootDisk) Create(name string) (file, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &partialFile{File: f, passes: true}, nil
+	return &partialFile{File: f}, nil
 }
 
-// passSize is how many bytes of a file are written as of any other. Who reads a
-// small file soon finds it in the system's cache. A large one would put everything
-// else out of that, and to get memory for it takes longer than to write it.
-const passSize = 8 << 20
+// stretch is how many bytes are written before the disk begins to take them.
+const stretch = 8 << 20
 
 // partialFile is a file that goes to the disk while it is written, so that Sync at
-// its end has little left to do, and if it is large past the system's cache. Whether
-// the disk could take it all, only Sync tells.
+// its end has little left to do. Whether the disk could take it all, only Sync tells.
+//
+// If it is larger than two stretches the system's cache lets go of it again: it would
+// put everything else out of that, and where the system must get memory for it first,
+// as on a virtual machine that has never used so much, that takes several times as
+// long as to write it.
 type partialFile struct {
 	*os.File
-	size   int64 // written
-	early  int64 // of that, what the disk has been told to take
-	passes bool  // the system can write past its cache, as far as is known
+	size    int64 // written
+	started int64 // of that, what the disk has been told to take
+	dropped int64 // of that, what the cache has been told to let go of
 }
 
-func (f *partialFile) Write(p []byte) (n int, err error) {
-	if f.passes && f.early >= passSize {
-		n, f.passes = writePast(f.File, p)
-		f.early += int64(n)
-	}
-	if n < len(p) {
-		var k int
-		k, err = f.File.Write(p[n:])
-		n += k
-	}
+func (f *partialFile) Write(p []byte) (int, error) {
+	n, err := f.File.Write(p)
 	f.size += int64(n)
-	if rest := f.size - f.early; rest >= passSize {
-		startWriting(f.File, f.early, rest)
-		f.early = f.size
+	if rest := f.size - f.started; rest >= stretch {
+		startWriting(f.File, f.started, rest)
+		if f.started > 0 { // and by now written, or else it stays until Sync
+			dropCached(f.File, f.dropped, f.started-f.dropped)
+		}
+		f.started, f.dropped = f.size, f.started
 	}
 	return n, err
+}
+
+func (f *partialFile) Sync() error {
+	err := f.File.Sync()
+	if f.dropped > 0 {
+		dropCached(f.File, 0, f.size)
+	}
+	return err
 }
 
 func (d rootDisk) Publish(partial, name string) error {
