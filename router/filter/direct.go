@@ -10,8 +10,9 @@ import (
 // The most common tests compare fields of a message with each other and with
 // constants. Those are evaluated without expr's machine, to which a signal's way
 // through the router is a short one: it takes ten times as long, and allocates.
-// They mean the same there. None of them can fail, and none costs what metering
-// would count: see costly.
+// They mean the same there. None of them can fail, and what they do with a message
+// costs nothing that metering would count, see costly; sums of constants, which it
+// may count, are made when the expression is compiled.
 
 // direct returns the test that a compiled expression is, or nil when it is more
 // than this file knows.
