@@ -129,7 +129,7 @@ func (r *route) passed(ctx context.Context, c *carrying) (notTaken int) {
 // guarded hands those to the sink that the loop guard lets through. It returns
 // how many the sink does not take.
 func (r *route) guarded(ctx context.Context, c *carrying, all carried) (notTaken int) {
-	for count := len(all.signals); count > 0; count = len(all.signals) {
+	for len(all.signals) > 0 {
 		n, err := r.guard.signals(all)
 		notTaken += r.send(ctx, c, all.slice(0, n))
 		if err != nil {
@@ -137,7 +137,7 @@ func (r *route) guarded(ctx context.Context, c *carrying, all carried) (notTaken
 			c.progress()
 			n++
 		}
-		all = all.slice(n, count)
+		all = all.slice(n, len(all.signals))
 	}
 	return notTaken
 }
