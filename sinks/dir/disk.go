@@ -79,7 +79,7 @@ func (f *partialFile) Write(p []byte) (int, error) {
 
 func (f *partialFile) Sync() error {
 	err := f.File.Sync()
-	if f.dropped > 0 {
+	if err == nil && f.dropped > 0 { // after an error the cache may hold what the disk does not
 		dropCached(f.File, 0, f.size)
 	}
 	return err
