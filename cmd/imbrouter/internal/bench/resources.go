@@ -34,18 +34,25 @@ func StreamMemory(bytes int64, floors ...Floor) Case {
 		if err != nil {
 			return Sample{}, err
 		}
-		var arrived int64
+		arrived := map[int32]int64{} // bytes of the streams that are under way
+		var whole int64              // of the one that ended last
 		tail := func() error {
-			arrived = 0
 			err := from.each(func(frame []byte) error {
-				switch {
-				case isEvent(frame, wire.StreamTail):
-					arrived += int64(len(data(frame)) - wire.StreamHeaderSize)
-					return errArrived
-				case isEvent(frame, wire.StreamBody):
-					arrived += int64(len(data(frame)) - wire.StreamHeaderSize)
+				ends := isEvent(frame, wire.StreamTail)
+				if !ends && !isEvent(frame, wire.StreamBody) {
+					return nil
 				}
-				return nil
+				chunk, err := wire.ParseStreamChunk(data(frame))
+				if err != nil {
+					return err
+				}
+				arrived[chunk.StreamID] += int64(len(chunk.Bytes))
+				if !ends {
+					return nil
+				}
+				whole = arrived[chunk.StreamID]
+				delete(arrived, chunk.StreamID)
+				return errArrived
 			}, nil)
 			if err != errArrived {
 				return err
@@ -60,7 +67,7 @@ func StreamMemory(bytes int64, floors ...Floor) Case {
 		if err := dropEmpty(r.Folder, drop, bytes); err != nil {
 			return Sample{}, err
 		}
-		for arrived < bytes { // small ones may come before
+		for whole < bytes { // small ones may come before, and in between
 			if err := tail(); err != nil {
 				return Sample{}, err
 			}
