@@ -44,10 +44,10 @@ type OutStream struct {
 	release func()
 	id      int32
 	options StreamOptions
-	rest    []byte // read by ReadFrom and not sent: less than a chunk
-	buf     []byte // that rest is the beginning of
-	err     error  // why nothing more can be sent
-	whole   bool   // the tail was sent
+	rest    []byte  // read by ReadFrom and not sent: less than a chunk
+	buf     *[]byte // that rest is the beginning of; nil before ReadFrom
+	err     error   // why nothing more can be sent
+	whole   bool    // the tail was sent
 }
 
 // OpenStream begins a stream with a name, which receivers see. ctx bounds the
@@ -129,8 +129,9 @@ func (s *OutStream) frameLen(p []byte) int {
 // r or one as Write returns. It does not interrupt a read.
 func (s *OutStream) ReadFrom(r io.Reader) (int64, error) {
 	if s.buf == nil {
-		s.buf = make([]byte, s.options.ChunkSize)
+		s.buf = takeChunkBuffer(s.options.ChunkSize)
 	}
+	buf := *s.buf
 	var total int64
 	for idle := 0; ; {
 		if s.err == nil && s.ctx.Err() != nil {
@@ -139,10 +140,10 @@ func (s *OutStream) ReadFrom(r io.Reader) (int64, error) {
 		if s.err != nil {
 			return total, s.err
 		}
-		n, err := r.Read(s.buf[len(s.rest):])
+		n, err := r.Read(buf[len(s.rest):])
 		total += int64(n)
-		s.rest = s.buf[:len(s.rest)+n]
-		if len(s.rest) == len(s.buf) {
+		s.rest = buf[:len(s.rest)+n]
+		if len(s.rest) == len(buf) {
 			if err := s.sendFront(); err != nil {
 				return total, err
 			}
@@ -169,7 +170,7 @@ func (s *OutStream) sendFront() error {
 	if err := s.sendChunk(s.ctx, wire.StreamBody, s.rest[:k]); err != nil {
 		return err
 	}
-	s.rest = s.buf[:copy(s.buf, s.rest[k:])]
+	s.rest = (*s.buf)[:copy(*s.buf, s.rest[k:])]
 	return nil
 }
 
@@ -248,9 +249,26 @@ func (s *OutStream) Abort() {
 		return
 	}
 	s.err = ErrStreamEnded
+	if s.buf != nil {
+		chunkBuffers.Put(s.buf)
+	}
 	s.rest, s.buf = nil, nil
 	s.release()
 	s.conn.streamIDs.release(s.id)
+}
+
+// chunkBuffers holds the buffers of streams that have ended: most streams are
+// smaller than a chunk, and a buffer for each would be the most that they cost.
+var chunkBuffers sync.Pool // of *[]byte
+
+// takeChunkBuffer returns a buffer of size bytes, with anything in it.
+func takeChunkBuffer(size int) *[]byte {
+	if buf, ok := chunkBuffers.Get().(*[]byte); ok && cap(*buf) >= size {
+		*buf = (*buf)[:size]
+		return buf
+	}
+	buf := make([]byte, size)
+	return &buf
 }
 
 // sendChunk sends a body or tail.

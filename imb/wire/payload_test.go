@@ -312,13 +312,18 @@ func TestDecodeDoesNotCopy(t *testing.T) {
 	}
 }
 
-// allocated returns how many bytes of heap run allocates, in all.
+// allocated returns how many bytes of heap run allocates, in all. What the runtime
+// allocates at the same time counts as well: of some tries, the one with the least.
 func allocated(run func()) uint64 {
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	run()
-	runtime.ReadMemStats(&after)
-	return after.TotalAlloc - before.TotalAlloc
+	least := uint64(math.MaxUint64)
+	for range 5 {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		run()
+		runtime.ReadMemStats(&after)
+		least = min(least, after.TotalAlloc-before.TotalAlloc)
+	}
+	return least
 }
 
 func TestDecoder(t *testing.T) {

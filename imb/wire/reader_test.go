@@ -231,7 +231,10 @@ func TestReaderAllocatesWhatArrives(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			src := strings.NewReader(startMagic + "\xF1\xFF\xFF\xFF" + tt.size + strings.Repeat("x", tt.arrives))
 			var err error
-			got := allocated(func() { _, err = wire.NewReader(src).Next() })
+			got := allocated(func() {
+				src.Seek(0, io.SeekStart)
+				_, err = wire.NewReader(src).Next()
+			})
 			if err != io.EOF && err != io.ErrUnexpectedEOF {
 				t.Fatal(err)
 			}
