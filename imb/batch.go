@@ -55,11 +55,12 @@ func (b *batch) full() bool {
 	return len(b.data) >= fullBatch || len(b.items) >= fullItems
 }
 
-func (b *batch) add(d delivery, data []byte) {
-	d.start = int32(len(b.data))
+func (b *batch) add(d *delivery, data []byte) {
+	b.items = append(b.items, *d)
+	added := &b.items[len(b.items)-1]
+	added.start = int32(len(b.data))
 	b.data = append(b.data, data...)
-	d.end = int32(len(b.data))
-	b.items = append(b.items, d)
+	added.end = int32(len(b.data))
 }
 
 // take returns the next run; nil when there is none. Another may call takeAll

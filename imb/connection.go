@@ -148,11 +148,12 @@ func (r receiver) Read(p []byte) (int, error) {
 func (n *connection) touch() { n.heard.Store(int64(time.Since(n.began))) }
 
 func (n *connection) readLoop() {
+	var frame wire.Frame
 	for {
-		frame, err := n.reader.Next()
-		if err == nil {
-			for ok := true; ok && err == nil; frame, ok = n.reader.Buffered() {
-				err = n.handle(frame)
+		var err error
+		if frame, err = n.reader.Next(); err == nil {
+			for ok := true; ok && err == nil; ok = n.reader.Buffered(&frame) {
+				err = n.handle(&frame)
 			}
 			n.deliverGathered()
 		} else if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
@@ -176,14 +177,9 @@ func (n *connection) countBroken() {
 
 // handle deals with one frame. Everything but events, and changes of variables,
 // is done with when it returns. The error ends the connection.
-func (n *connection) handle(f wire.Frame) error {
+func (n *connection) handle(f *wire.Frame) error {
 	if f.Command == wire.CmdEvent {
-		e, err := wire.ParseEvent(f.Payload)
-		if err != nil {
-			n.client.malformed(err)
-			return nil
-		}
-		n.receive(&e)
+		n.receive(f.Payload)
 		return nil
 	}
 	n.deliverGathered()
@@ -213,7 +209,7 @@ func (n *connection) handle(f wire.Frame) error {
 }
 
 // parsed does what the payload of a frame asks for, if it can be parsed.
-func parsed[T any](f wire.Frame, parse func([]byte) (T, error), do func(T)) error {
+func parsed[T any](f *wire.Frame, parse func([]byte) (T, error), do func(T)) error {
 	v, err := parse(f.Payload)
 	if err != nil {
 		return err
@@ -235,23 +231,33 @@ func (n *connection) identify(u wire.UniqueClientID) {
 }
 
 // receive hands an event to the dispatcher.
-func (n *connection) receive(e *wire.Event) {
+func (n *connection) receive(payload []byte) {
+	if len(payload) < wire.EventHeaderSize {
+		n.client.malformed(fmt.Errorf("%w: an event of %d bytes", wire.ErrMalformed, len(payload)))
+		return
+	}
+	id, data := wire.EventID(payload), payload[wire.EventHeaderSize:]
 	h := n.latest
-	if h == nil || h.id != e.ID {
-		h = n.hubEvents[e.ID]
+	if h == nil || h.id != id {
+		h = n.hubEvents[id]
 		n.latest = h
 	}
 	switch {
 	case h == nil || h.event == nil:
 		n.client.stats.untranslated.Add(1)
-		n.client.faults.note("event under an id that the hub did not explain: ignored it", "id", e.ID)
+		n.client.faults.note("event under an id that the hub did not explain: ignored it", "id", id)
 	case h.event == n.flush.event:
 		n.deliverGathered()
-		n.flush.echoed(e.Data)
+		n.flush.echoed(data)
 	case !h.stray:
-		n.gathered = append(n.gathered, delivered{delivery{
-			what: eventFrame, kind: e.Kind, flags: e.Flags, tick: e.Tick, origin: h.origin, at: n.arrived,
-		}, e.Data})
+		// Here and on the rest of a signal's way structs are filled in their place. A
+		// literal is made elsewhere and copied, and for the copy of what was stored a
+		// moment ago in smaller pieces the processor waits.
+		n.gathered = append(n.gathered, delivered{})
+		d := &n.gathered[len(n.gathered)-1]
+		d.what, d.kind, d.flags, d.tick = eventFrame, wire.EventKind(payload), wire.EventFlags(payload), wire.EventTick(payload)
+		d.origin, d.at = h.origin, n.arrived
+		d.data = data
 		if len(n.gathered) == maxRun {
 			n.deliverGathered()
 		}

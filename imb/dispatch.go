@@ -1,6 +1,7 @@
 package imb
 
 import (
+	"slices"
 	"time"
 
 	"imbrouter/imb/wire"
@@ -72,9 +73,9 @@ func (d *dispatcher) deliver(run []delivery) {
 
 // signals calls the handlers for a run of signals.
 func (d *dispatcher) signals(run []delivery) {
-	d.messages = d.messages[:0]
+	d.messages = slices.Grow(d.messages[:0], len(run))[:len(run)]
 	for i := range run {
-		d.messages = append(d.messages, run[i].message(d.client.inbox.bytes(&run[i])))
+		run[i].fill(&d.messages[i], d.client.inbox.bytes(&run[i]))
 	}
 	run[0].event.dispatch(d.messages)
 }
@@ -84,8 +85,9 @@ func (d *dispatcher) signals(run []delivery) {
 // have many things to do.
 func (c *Client) Progress() { c.inbox.progress() }
 
-func (d *delivery) message(data []byte) Message {
-	return Message{Event: d.event, Name: d.name, Kind: d.kind, Flags: d.flags, Tick: d.tick, Data: data}
+// fill makes m the signal that d and its data are.
+func (d *delivery) fill(m *Message, data []byte) {
+	m.Event, m.Name, m.Kind, m.Flags, m.Tick, m.Data = d.event, d.name, d.kind, d.flags, d.tick, data
 }
 
 // overflow empties the inbox, because no handler returned for too long. It
@@ -127,6 +129,8 @@ func (c *Client) dropSignal(d delivered) bool {
 		return false
 	}
 	c.stats.dropped.Add(1)
-	c.opt.OnDrop(d.message(d.data))
+	var m Message
+	d.fill(&m, d.data)
+	c.opt.OnDrop(m)
 	return true
 }

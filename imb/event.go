@@ -172,7 +172,9 @@ func (e *Event) send(ctx context.Context, messages []Message) (n int, err error)
 		if m.fault() != nil {
 			break
 		}
-		buf = wire.AppendEvent(buf, wire.Event{ID: e.id, Tick: m.Tick, Kind: m.Kind, Flags: m.Flags, Data: m.Data})
+		start := len(buf)
+		buf = append(wire.BeginEvent(buf, e.id, m.Tick, m.Kind, m.Flags), m.Data...)
+		buf = wire.EndFrame(buf, start)
 	}
 	e.client.out.Unlock(buf)
 	return n, nil

@@ -140,7 +140,7 @@ func (q *inbox) put(all []delivered) (n int) {
 		if size+added > 0 && size+added+c > q.limit {
 			break
 		}
-		q.last(len(d.data)).add(d.delivery, d.data)
+		q.last(len(d.data)).add(&d.delivery, d.data)
 		added += c
 	}
 	if n > 0 {
@@ -158,7 +158,7 @@ func (q *inbox) note(d delivery, data []byte) {
 }
 
 func (q *inbox) addLocked(d delivery, data []byte) {
-	q.last(len(data)).add(d, data)
+	q.last(len(data)).add(&d, data)
 	q.size.Add(int64(cost(len(data))))
 	q.wakeLocked()
 }

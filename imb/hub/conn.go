@@ -106,14 +106,15 @@ func (c *conn) serve() {
 // read takes in frames until the connection or the session ends.
 func (c *conn) read() error {
 	defer c.flush()
+	var frame wire.Frame
 	for {
-		frame, err := c.reader.Next()
-		if err != nil {
+		var err error
+		if frame, err = c.reader.Next(); err != nil {
 			return err
 		}
-		for ok := true; ok; frame, ok = c.reader.Buffered() {
+		for ok := true; ok; ok = c.reader.Buffered(&frame) {
 			if frame.Command == wire.CmdEvent {
-				err = c.event(frame)
+				err = c.event(&frame)
 			} else if err = c.forward(); err == nil {
 				c.flush()
 				err = c.command(frame)

@@ -22,7 +22,7 @@ type run struct {
 
 // event takes in an event frame. It goes out, at the latest, with the next
 // call of forward.
-func (c *conn) event(f wire.Frame) error {
+func (c *conn) event(f *wire.Frame) error {
 	if len(f.Payload) < wire.EventHeaderSize {
 		c.note(malformedPayload, 1, "error", fmt.Errorf("%w: an event of %d bytes", wire.ErrMalformed, len(f.Payload)))
 		return nil
@@ -42,15 +42,15 @@ func (c *conn) event(f wire.Frame) error {
 	if kind == wire.LogWriteLn {
 		c.signLog(f.Payload[wire.EventHeaderSize:])
 	}
-	return c.extend(run{link: l}, f)
+	return c.extend(l, nil, f)
 }
 
-// extend adds a frame to the run, if it goes the way of next, or else begins
-// next with it.
-func (c *conn) extend(next run, f wire.Frame) error {
-	wire.PatchEventID(f.Raw, next.link.event.id)
+// extend adds a frame of an event and perhaps a stream to the run, if that is of the
+// same, or else begins the next one with it.
+func (c *conn) extend(l *link, s *stream, f *wire.Frame) error {
+	wire.PatchEventID(f.Raw, l.event.id)
 	r := &c.run
-	if r.link == next.link && r.stream == next.stream && len(r.raw)+len(f.Raw) <= maxRun {
+	if r.link == l && r.stream == s && len(r.raw)+len(f.Raw) <= maxRun {
 		if raw, ok := wire.Join(r.raw, f.Raw); ok {
 			r.raw = raw
 			r.frames++
@@ -58,8 +58,7 @@ func (c *conn) extend(next run, f wire.Frame) error {
 		}
 	}
 	err := c.forward()
-	next.raw, next.frames = f.Raw, 1
-	c.run = next
+	c.run = run{link: l, stream: s, raw: f.Raw, frames: 1}
 	return err
 }
 

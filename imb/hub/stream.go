@@ -20,7 +20,7 @@ type stream struct {
 }
 
 // streamPart takes in an event that is a part of a stream.
-func (c *conn) streamPart(l *link, kind wire.Kind, f wire.Frame) error {
+func (c *conn) streamPart(l *link, kind wire.Kind, f *wire.Frame) error {
 	part, err := wire.ParseStreamChunk(f.Payload[wire.EventHeaderSize:]) // a header begins with the id as well
 	if err != nil {
 		c.note(malformedPayload, 1, "event", l.event.name, "error", err)
@@ -42,7 +42,7 @@ func (c *conn) streamPart(l *link, kind wire.Kind, f wire.Frame) error {
 	}
 	if s.overtaken.Load() {
 		c.hub.count.dropped.Add(1)
-	} else if err := c.extend(run{link: l, stream: s}, f); err != nil {
+	} else if err := c.extend(l, s, f); err != nil {
 		return err
 	}
 	if kind != wire.StreamTail {

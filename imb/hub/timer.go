@@ -115,8 +115,8 @@ func (h *Hub) runTimer(t *timer) {
 
 // timerEvent takes in an event that is about a timer. It is passed on like
 // others, and then obeyed, so that it is ahead of the ticks that it brings about.
-func (c *conn) timerEvent(l *link, kind wire.Kind, f wire.Frame) error {
-	if err := c.extend(run{link: l}, f); err != nil {
+func (c *conn) timerEvent(l *link, kind wire.Kind, f *wire.Frame) error {
+	if err := c.extend(l, nil, f); err != nil {
 		return err
 	}
 	if err := c.forward(); err != nil {

@@ -32,10 +32,8 @@ func ParseEvent(p []byte) (Event, error) {
 	if len(p) < EventHeaderSize {
 		return Event{}, named(CmdEvent, ErrMalformed)
 	}
-	kindAndFlags := le.Uint32(p[8:])
 	return Event{
-		ID: EventID(p), Tick: int32(le.Uint32(p[4:])),
-		Kind: Kind(kindAndFlags), Flags: Flags(kindAndFlags &^ 0xFF),
+		ID: EventID(p), Tick: EventTick(p), Kind: EventKind(p), Flags: EventFlags(p),
 		Data: p[EventHeaderSize:len(p):len(p)],
 	}, nil
 }
@@ -44,9 +42,14 @@ func ParseEvent(p []byte) (Event, error) {
 // EventHeaderSize bytes.
 func EventID(payload []byte) int32 { return int32(le.Uint32(payload)) }
 
-// EventKind returns the kind in the payload of an event frame of at least
-// EventHeaderSize bytes.
+// EventTick returns the tick in such a payload.
+func EventTick(payload []byte) int32 { return int32(le.Uint32(payload[4:])) }
+
+// EventKind returns the kind in such a payload.
 func EventKind(payload []byte) Kind { return Kind(payload[8]) }
+
+// EventFlags returns the flags in such a payload.
+func EventFlags(payload []byte) Flags { return Flags(le.Uint32(payload[8:]) &^ 0xFF) }
 
 // PatchEventID replaces the event id in a whole event frame, so that a hub
 // passes one frame on to many without encoding it anew.

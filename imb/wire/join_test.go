@@ -16,7 +16,7 @@ func TestJoin(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for ok := true; ok; f, ok = r.Buffered() {
+	for ok := true; ok; ok = r.Buffered(&f) {
 		raws = append(raws, f.Raw)
 	}
 	run := raws[0]

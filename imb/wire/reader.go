@@ -73,7 +73,8 @@ func (r *Reader) Stats() Stats { return r.stats }
 // within one, or the source's own error.
 func (r *Reader) Next() (Frame, error) {
 	for {
-		if frame, ok := r.parse(); ok {
+		var frame Frame
+		if r.Buffered(&frame) {
 			return frame, nil
 		}
 		if err := r.fill(); err != nil {
@@ -85,19 +86,16 @@ func (r *Reader) Next() (Frame, error) {
 	}
 }
 
-// Buffered returns the next frame if it is already in the buffer, and false if
-// it takes a read to get it. It moves nothing in the buffer: the payloads of
+// Buffered makes f the next frame if it is already in the buffer, and returns false
+// if it takes a read to get it. It moves nothing in the buffer: the payloads of
 // all frames since the last Next stay valid until the next one. A caller that
 // works in batches drains it before it hands on what it has gathered.
-func (r *Reader) Buffered() (Frame, bool) { return r.parse() }
-
-// parse cuts the next frame out of the buffer.
-func (r *Reader) parse() (Frame, bool) {
+func (r *Reader) Buffered(f *Frame) bool {
 	for {
 		p := r.buf[r.start:r.end]
 		if r.afterEmpty {
 			if len(p) < len(strayZeros) && bytes.HasPrefix(strayZeros, p) {
-				return Frame{}, false
+				return false
 			}
 			if bytes.HasPrefix(p, strayZeros) {
 				r.start += len(strayZeros)
@@ -111,7 +109,7 @@ func (r *Reader) parse() (Frame, bool) {
 			continue
 		}
 		if len(p) < HeaderSize {
-			return Frame{}, false
+			return false
 		}
 		n := int(int32(le.Uint32(p[12:])))
 		if n < 0 || n > MaxPayload {
@@ -121,7 +119,7 @@ func (r *Reader) parse() (Frame, bool) {
 		}
 		size := FrameSize(n)
 		if len(p) < size {
-			return Frame{}, false
+			return false
 		}
 		r.start += size
 		if n == 0 {
@@ -131,11 +129,10 @@ func (r *Reader) parse() (Frame, bool) {
 			continue
 		}
 		r.stats.Frames++
-		return Frame{
-			Command: Command(le.Uint32(p[8:])),
-			Payload: p[HeaderSize : HeaderSize+n : HeaderSize+n],
-			Raw:     p[:size],
-		}, true
+		f.Command = Command(le.Uint32(p[8:]))
+		f.Payload = p[HeaderSize : HeaderSize+n : HeaderSize+n]
+		f.Raw = p[:size]
+		return true
 	}
 }
 

@@ -292,12 +292,13 @@ func heapInUse() int64 {
 func TestReaderBuffered(t *testing.T) {
 	second := io.MultiReader(strings.NewReader(setState[5:]), strings.NewReader(heartBeat))
 	r := wire.NewReader(io.MultiReader(strings.NewReader(carriesBoth+heartBeat+"garbage"+setState+setState[:5]), second))
-	if f, ok := r.Buffered(); ok {
+	var f wire.Frame
+	if r.Buffered(&f) {
 		t.Fatalf("a %v frame before anything was read", f.Command)
 	}
 	var frames []wire.Frame
 	f, err := r.Next()
-	for ok := err == nil; ok; f, ok = r.Buffered() {
+	for ok := err == nil; ok; ok = r.Buffered(&f) {
 		frames = append(frames, f)
 	}
 	// All payloads must still be valid now.
@@ -312,7 +313,7 @@ func TestReaderBuffered(t *testing.T) {
 	if f, err := r.Next(); err != nil || f.Command != wire.CmdSetState {
 		t.Fatalf("after another read: %v, %v", f, err)
 	}
-	if f, ok := r.Buffered(); ok {
+	if r.Buffered(&f) {
 		t.Fatalf("a %v frame that nobody sent yet", f.Command)
 	}
 	if f, err := r.Next(); err != nil || f.Command != wire.CmdHeartBeat {

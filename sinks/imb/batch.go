@@ -39,7 +39,9 @@ func (s *sink) Signals(ctx context.Context, batch []router.Signal) (n int, err e
 		if m.Event != first.Event || m.Federation != first.Federation || m.Redirected != first.Redirected || m.Relayed != first.Relayed {
 			break
 		}
-		messages = append(messages, imb.Message{Kind: m.Kind, Flags: m.Flags, Tick: m.Tick, Data: m.Data})
+		messages = append(messages, imb.Message{})
+		to := &messages[len(messages)-1]
+		to.Kind, to.Flags, to.Tick, to.Data = m.Kind, m.Flags, m.Tick, m.Data
 	}
 	n, err = e.SendBatch(ctx, messages)
 	*pooled = messages

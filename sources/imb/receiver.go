@@ -111,7 +111,8 @@ func (r *receiver) signals(messages []imb.Message) {
 		if r.latest.full != m.Name {
 			r.latest = r.split(m.Name)
 		}
-		r.batch = append(r.batch, signal(m, id+uint64(i), &r.latest))
+		r.batch = append(r.batch, router.Signal{})
+		fill(&r.batch[len(r.batch)-1], m, id+uint64(i), &r.latest)
 	}
 	if len(r.batch) == 0 || !r.begin() {
 		return
@@ -131,11 +132,10 @@ func (r *receiver) split(full string) splitName {
 	return splitName{full, federation, event}
 }
 
-func signal(m *imb.Message, id uint64, name *splitName) router.Signal {
-	return router.Signal{
-		ID: id, Federation: name.federation, Event: name.event, Relayed: true,
-		Kind: m.Kind, Flags: m.Flags, Tick: m.Tick, Data: m.Data,
-	}
+// fill makes s, which is empty, the signal that came as m.
+func fill(s *router.Signal, m *imb.Message, id uint64, name *splitName) {
+	s.ID, s.Federation, s.Event, s.Relayed = id, name.federation, name.event, true
+	s.Kind, s.Flags, s.Tick, s.Data = m.Kind, m.Flags, m.Tick, m.Data
 }
 
 // drop is called for each signal that the client could not keep: because its
@@ -151,7 +151,9 @@ func (r *receiver) drop(m imb.Message) {
 	}
 	if d, ok := r.next.(router.Dropper); ok {
 		name := r.split(m.Name)
-		d.Drop(signal(&m, router.NextID(), &name), cause)
+		var s router.Signal
+		fill(&s, &m, router.NextID(), &name)
+		d.Drop(s, cause)
 	}
 }
 
