@@ -134,13 +134,17 @@ func (q *inbox) put(all []delivered) (n int) {
 	defer q.mu.Unlock()
 	size := int(q.size.Load())
 	added := 0
+	var to *batch
 	for ; n < len(all); n++ {
 		d := &all[n]
 		c := cost(len(d.data))
 		if size+added > 0 && size+added+c > q.limit {
 			break
 		}
-		q.last(len(d.data)).add(&d.delivery, d.data)
+		if to == nil || to.full() {
+			to = q.last(len(d.data))
+		}
+		to.add(&d.delivery, d.data)
 		added += c
 	}
 	if n > 0 {

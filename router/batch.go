@@ -3,6 +3,7 @@ package router
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 )
@@ -101,30 +102,60 @@ func (r *route) signals(ctx context.Context, batch []Signal, progress func()) (n
 		return r.guarded(ctx, c, carried{signals: batch})
 	}
 	leftOut := 0
-	for i := range batch {
-		s := &batch[i]
-		switch out, err := r.filtered(s); {
-		case err == nil:
-			c.signals, c.came = append(c.signals, out), append(c.came, s)
-		case errors.Is(err, ErrNotTaken):
-			leftOut++
-		default:
-			notTaken += r.passed(ctx, c) // keeps the order
-			_ = r.settle(s, 0, err)
+	for len(batch) > 0 {
+		n, err := c.sift(r.filter, batch)
+		leftOut += n - len(c.signals)
+		notTaken += r.guarded(ctx, c, c.carried)
+		if err != nil {
+			_ = r.settle(&batch[n], 0, expressionError{err})
 			progress()
+			n++
 		}
+		batch = batch[n:]
 	}
-	notTaken += r.passed(ctx, c)
 	r.counter.leftOut(leftOut)
 	return notTaken + leftOut
 }
 
-// passed hands on what has passed the filter, and leaves none.
-func (r *route) passed(ctx context.Context, c *carrying) (notTaken int) {
-	notTaken = r.guarded(ctx, c, c.carried)
-	c.signals, c.came = c.signals[:0], c.came[:0]
-	return notTaken
+// sift makes c carry those of a batch that pass a filter, up to the first one on
+// which that fails. It returns how many are before that, and the error.
+func (c *carrying) sift(f Filter, batch []Signal) (n int, err error) {
+	c.signals, c.came = slices.Grow(c.signals[:0], len(batch)), c.came[:0]
+	sieve := begin(f)
+	defer sieve.End()
+	for ; n < len(batch); n++ {
+		s, next := &batch[n], len(c.signals)
+		c.signals = c.signals[:next+1]
+		pass, err := sieve.Signal(s, &c.signals[next])
+		if err == nil && pass {
+			c.came = append(c.came, s)
+			continue
+		}
+		c.signals = c.signals[:next]
+		if err != nil {
+			return n, err
+		}
+	}
+	return n, nil
 }
+
+// begin begins any filter.
+func begin(f Filter) SignalFilter {
+	if f, ok := f.(BatchFilter); ok {
+		return f.Begin()
+	}
+	return oneByOne{f}
+}
+
+// oneByOne is a filter that takes no batches.
+type oneByOne struct{ Filter }
+
+func (f oneByOne) Signal(s, out *Signal) (pass bool, err error) {
+	*out, pass, err = f.Filter.Signal(*s)
+	return pass, err
+}
+
+func (oneByOne) End() {}
 
 // guarded hands those to the sink that the loop guard lets through. It returns
 // how many the sink does not take.

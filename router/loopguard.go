@@ -117,7 +117,7 @@ func (g *loopGuard) signal(s *Signal) error {
 	if g.stopped.Load() {
 		return errStopped
 	}
-	if s.Relayed && g.goesRound(lookOf(s), func() uint64 { return fullOf(s) }) {
+	if s.Relayed && g.goesRound(lookOf(s, hashOf(s.Event)), func() uint64 { return fullOf(s) }) {
 		return g.tellOf(s)
 	}
 	return nil
@@ -150,25 +150,32 @@ func (g *loopGuard) signals(all carried) (n int, err error) {
 func (g *loopGuard) untilRound(all carried) (n int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	var event string
+	var hash uint64 // of it
 	for ; n < len(all.signals); n++ {
 		s := all.asCame(n)
-		if s.Relayed && g.counts(lookOf(s), func() uint64 { return fullOf(s) }) {
+		if n == 0 || s.Event != event {
+			event, hash = s.Event, hashOf(s.Event)
+		}
+		if s.Relayed && g.counts(lookOf(s, hash), func() uint64 { return fullOf(s) }) {
 			break
 		}
 	}
 	return n
 }
 
-// lookOf returns the hash of what is looked at of every signal, and fullOf that of
-// all of one.
-func lookOf(s *Signal) uint64 {
+func hashOf(event string) uint64 { return maphash.String(loopSeed, event) }
+
+// lookOf returns the hash of what is looked at of every signal, given that of its
+// event, and fullOf that of all of one.
+func lookOf(s *Signal, event uint64) uint64 {
 	ends := s.Data
 	tail := uint64(len(s.Data))
 	if len(s.Data) > 2*loopEnd {
 		ends = s.Data[:loopEnd]
 		tail = mix(tail, maphash.Bytes(loopSeed, s.Data[len(s.Data)-loopEnd:]))
 	}
-	return mix(mix(tail, maphash.Bytes(loopSeed, ends)), maphash.String(loopSeed, s.Event)+uint64(s.Kind))
+	return mix(mix(tail, maphash.Bytes(loopSeed, ends)), event+uint64(s.Kind))
 }
 
 func fullOf(s *Signal) uint64 {

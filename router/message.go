@@ -226,6 +226,22 @@ type Filter interface {
 	Stream(StreamInfo) (out StreamInfo, pass bool, err error)
 }
 
+// BatchFilter is a Filter to which many signals cost less when they come together.
+type BatchFilter interface {
+	Filter
+	// Begin returns what is the filter for signals, one after the other, until its
+	// End is called.
+	Begin() SignalFilter
+}
+
+// SignalFilter is what a BatchFilter begins. It is for one goroutine.
+type SignalFilter interface {
+	// Signal is that of Filter. It writes to out what s becomes, or something that
+	// means nothing if that does not pass.
+	Signal(s, out *Signal) (pass bool, err error)
+	End()
+}
+
 // Errors by which callers decide.
 var (
 	// ErrNotTaken says that no route or sink wants the message.

@@ -21,10 +21,11 @@ func AppendEvent(dst []byte, e Event) []byte {
 // BeginEvent appends the start of an event frame, up to its data. The caller
 // appends the data and then calls EndFrame.
 func BeginEvent(dst []byte, id, tick int32, kind Kind, flags Flags) []byte {
-	dst = BeginFrame(dst, CmdEvent)
-	dst = AppendInt32(dst, id)
-	dst = AppendInt32(dst, tick)
-	return AppendUint32(dst, uint32(flags)&^0xFF|uint32(kind))
+	dst, header := extend(BeginFrame(dst, CmdEvent), EventHeaderSize)
+	le.PutUint32(header, uint32(id))
+	le.PutUint32(header[4:], uint32(tick))
+	le.PutUint32(header[8:], uint32(flags)&^0xFF|uint32(kind))
+	return dst
 }
 
 // ParseEvent decodes the payload of an event frame. Data is part of p.

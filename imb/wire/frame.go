@@ -1,6 +1,9 @@
 package wire
 
-import "bytes"
+import (
+	"bytes"
+	"slices"
+)
 
 // Frame is one command with its payload.
 type Frame struct {
@@ -31,9 +34,17 @@ func Join(a, b []byte) (both []byte, ok bool) {
 //	dst = … // the payload
 //	dst = wire.EndFrame(dst, start)
 func BeginFrame(dst []byte, c Command) []byte {
-	dst = append(dst, startMagic...)
-	dst = le.AppendUint32(dst, uint32(c))
-	return le.AppendUint32(dst, 0)
+	dst, header := extend(dst, HeaderSize)
+	le.PutUint64(header, startMagicValue)
+	le.PutUint32(header[8:], uint32(c))
+	le.PutUint32(header[12:], 0) // the size, for EndFrame
+	return dst
+}
+
+// extend appends n bytes, with anything in them, which it returns as well.
+func extend(dst []byte, n int) (all, added []byte) {
+	all = slices.Grow(dst, n)[:len(dst)+n]
+	return all, all[len(dst):]
 }
 
 // EndFrame fills in the size of the frame that BeginFrame began at dst[start]

@@ -139,7 +139,7 @@ func (r *Reader) Buffered(f *Frame) bool {
 // garbage returns how many bytes of p cannot begin a frame.
 func garbage(p []byte) int {
 	if len(p) >= len(startMagic) {
-		if [8]byte(p) == [8]byte(startMagic) {
+		if le.Uint64(p) == startMagicValue {
 			return 0
 		}
 		if i := bytes.Index(p, startMagic); i >= 0 {

@@ -63,7 +63,11 @@ const (
 // startMagic opens every frame.
 var startMagic = []byte{0x2F, 0x47, 0x61, 0x71, 0x95, 0xAD, 0xC5, 0xFB}
 
-const endMagicValue = 0x10F13467
+// The magics as numbers, for the path of every frame.
+const (
+	startMagicValue = 0xFBC5AD957161472F
+	endMagicValue   = 0x10F13467
+)
 
 // EndMagic is the four bytes that close a frame. pyimb ends a payload at their
 // first occurrence, so a sender of streams avoids them; see [SafeLen].

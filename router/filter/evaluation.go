@@ -25,9 +25,10 @@ type evaluation struct {
 	vm    vm.VM
 
 	passage *router.Passage
-	turn    uint32 // of passage
+	turn    uint32  // of passage
+	filter  *Filter // that signals are for
 
-	// What `set` makes of the message.
+	// What becomes of a message that comes alone.
 	outSignal router.Signal
 	outStream router.StreamInfo
 }

@@ -181,34 +181,55 @@ func (f *Filter) Passage() *router.Passage { return &f.passage }
 
 // Signal implements router.Filter.
 func (f *Filter) Signal(s router.Signal) (out router.Signal, pass bool, err error) {
-	ev := begin(&f.passage, f.limits)
+	ev := f.begin()
 	defer ev.end()
-	ev.signal(&s)
+	if pass, err = ev.Signal(&s, &ev.outSignal); !pass {
+		return s, false, err
+	}
+	return ev.outSignal, true, nil
+}
+
+// Begin implements router.BatchFilter.
+func (f *Filter) Begin() router.SignalFilter { return f.begin() }
+
+func (f *Filter) begin() *evaluation {
+	ev := begin(&f.passage, f.limits)
+	ev.filter = f
+	return ev
+}
+
+// Signal implements router.SignalFilter.
+func (ev *evaluation) Signal(s, out *router.Signal) (pass bool, err error) {
+	f := ev.filter
+	ev.signal(s)
 	if f.when != nil {
-		ev.signalNeeds(&s, f.when.needs)
+		ev.signalNeeds(s, f.when.needs)
 		if holds, err := ev.holds(f.when); err != nil || !holds {
-			return s, false, err
+			return false, err
 		}
 	}
+	*out = *s
 	if len(f.set) == 0 {
-		return s, true, nil
+		return true, nil
 	}
-	ev.signalNeeds(&s, f.setNeeds)
-	ev.outSignal = s
+	ev.signalNeeds(s, f.setNeeds)
 	for _, a := range f.set {
 		if !a.target.ofSignal(s.Kind) {
 			continue
 		}
 		v, err := ev.value(a.expression)
 		if err != nil {
-			return s, false, err
+			return false, err
 		}
-		if err := a.target.setSignal(&ev.outSignal, v); err != nil {
-			return s, false, a.fail(err)
+		if err := a.target.setSignal(out, v); err != nil {
+			return false, a.fail(err)
 		}
 	}
-	return ev.outSignal, true, nil
+	return true, nil
 }
+
+// End implements router.SignalFilter.
+func (ev *evaluation) End() { ev.end() }
 
 // Stream implements router.Filter.
 func (f *Filter) Stream(info router.StreamInfo) (out router.StreamInfo, pass bool, err error) {
