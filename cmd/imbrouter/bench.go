@@ -100,7 +100,7 @@ func benchRelay(f *benchFlags) *cobra.Command {
 			if err := checkSignals(s); err != nil {
 				return usage(cmd, err)
 			}
-			return f.run(cmd, []bench.Case{s.Relayed(false), s.Relayed(true)})
+			return f.run(cmd, []bench.Case{s.Relayed(false), s.RelayedSafely(), s.Relayed(true)})
 		},
 	}
 	signalFlags(cmd, &s)
@@ -115,7 +115,7 @@ func benchFiles(f *benchFlags) *cobra.Command {
 		Short: "Files from a folder through a hub into a folder",
 		Long: `Files from a folder through a hub into a folder, where they are on disk before
 they count. For one file the ceiling is the same chain, for several it is a loop
-that makes them.`,
+that makes them, and for the second line one that is as safe as the program.`,
 		Example: "  imbrouter bench files --size 1GiB\n  imbrouter bench files --size 1KiB --count 5000 --folder /data",
 		Args:    withUsage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -124,7 +124,7 @@ that makes them.`,
 			case files.Count < 1:
 				return usage(cmd, fmt.Errorf("--count %d: want 1 or more", files.Count))
 			case files.Count > 1:
-				return f.run(cmd, []bench.Case{files.Small()})
+				return f.run(cmd, []bench.Case{files.Small(), files.SmallSafely()})
 			}
 			return f.run(cmd, []bench.Case{files.Chain(false, bench.DefaultChunk), files.Chain(true, bench.DefaultChunk)})
 		},

@@ -59,6 +59,7 @@ func TestScripts(t *testing.T) {
 		Dir: "testdata/script",
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("EXAMPLES", examples)
+			env.Setenv("GORACE", os.Getenv("GORACE")) // of the program, when it looks for races
 			env.Values["processes"] = map[string]*exec.Cmd{}
 			return nil
 		},

@@ -25,11 +25,13 @@ func All(scale float64) []Case {
 		signals(largePayload, 1, 1e6).Through("", ratioAtLeast(0.7)),
 		signals(typicalPayload, 1, 1e6).Relayed(true, ratioAtLeast(0.4)),
 		signals(typicalPayload, 1, 2e6).Relayed(false, ratioAtLeast(0.7)),
+		signals(typicalPayload, 1, 2e6).RelayedSafely(),
 		big.Chain(false, DefaultChunk, ratioAtLeast(0.9)),
 		big.Chain(false, smallChunk, ratioAtLeast(1.2)),
 		big.Chain(true, DefaultChunk, ratioAtLeast(0.8)),
 		big.WithoutSums(), // for what the SHA-256 of both journals costs
 		small.Small(ratioAtLeast(0.5)),
+		small.SmallSafely(),
 		signals(typicalPayload, 1, 2e4).OneByOne("", latencyRatioAtMost(1.5)),
 	}
 	if c, ok := (Files{Size: 1 << 10, Count: many(200)}).OneByOne(latencyAbove(time.Millisecond, 5*time.Millisecond)); ok {

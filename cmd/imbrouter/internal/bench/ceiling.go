@@ -22,10 +22,12 @@ import (
 // an address when it is ready, and runs until ctx or stdin ends.
 //
 //	forward                  a hub: whoever subscribes gets what the others send, under an id
-//	relay FROM TO [filter]   subscribes at one forwarder, and sends to another, perhaps only alarms
+//	relay FROM TO [how]      subscribes at one forwarder, and sends to another, with "filter" only
+//	                         alarms, with "queue" as safely as the product
 //	send ADDRESS CHUNK       sends each file named on stdin as frames of so many bytes
 //	receive ADDRESS FOLDER   makes files of them, fsynced and then linked to their names
 //	land FOLDER COUNT SIZE   at a first line, makes as many such files itself, by 8 workers
+//	keep FOLDER COUNT SIZE   likewise of files beside it, as safely as the product
 //
 // They know no more of the protocol than its frames, check nothing, and give up
 // at the first error.
@@ -66,6 +68,9 @@ func prepare(lines *bufio.Scanner, args []string) (work func() error, address st
 			return nil, "", err
 		}
 		to, err := publisher(args[2])
+		if len(args) > 3 && args[3] == "queue" {
+			return func() error { return queuedRelay(from, to) }, args[2], err
+		}
 		return func() error { return relay(from, to, len(args) > 3) }, args[2], err
 	case len(args) == 3 && args[0] == "send":
 		chunk, err := strconv.Atoi(args[2])
@@ -77,13 +82,24 @@ func prepare(lines *bufio.Scanner, args []string) (work func() error, address st
 	case len(args) == 3 && args[0] == "receive":
 		from, err := subscriber(args[1])
 		return func() error { return receive(from, args[2]) }, args[1], err
-	case len(args) == 4 && args[0] == "land":
+	case len(args) == 4 && (args[0] == "land" || args[0] == "keep"):
 		count, err := strconv.Atoi(args[2])
 		if err != nil {
 			return nil, "", err
 		}
 		size, err := strconv.Atoi(args[3])
-		return func() error { lines.Scan(); return landAll(args[1], count, size) }, args[1], err
+		if err != nil {
+			return nil, "", err
+		}
+		if args[0] == "keep" {
+			k, err := newKeeper(args[1], count, size)
+			return func() error { lines.Scan(); return inParallel(keepers, count, k.keep) }, args[1], err
+		}
+		body := make([]byte, size)
+		return func() error {
+			lines.Scan()
+			return inParallel(landers, count, func(n int) error { return land(args[1], n, body) })
+		}, args[1], nil
 	}
 	return nil, "", errors.New("there is no such ceiling")
 }
@@ -242,14 +258,13 @@ func receive(from *peer, folder string) error {
 // landers is how many workers the ceiling of small files has.
 const landers = 8
 
-// landAll is the ceiling of many small files.
-func landAll(folder string, count, size int) error {
-	body := make([]byte, size)
-	errs := make(chan error, landers)
-	for worker := range landers {
+// inParallel lets so many workers do something for each number below count.
+func inParallel(workers, count int, do func(n int) error) error {
+	errs := make(chan error, workers)
+	for worker := range workers {
 		go func() {
-			for n := worker; n < count; n += landers {
-				if err := land(folder, n, body); err != nil {
+			for n := worker; n < count; n += workers {
+				if err := do(n); err != nil {
 					errs <- err
 					return
 				}
@@ -258,12 +273,13 @@ func landAll(folder string, count, size int) error {
 		}()
 	}
 	var all error
-	for range landers {
+	for range workers {
 		all = errors.Join(all, <-errs)
 	}
 	return all
 }
 
+// land is the ceiling of a small file.
 func land(folder string, n int, body []byte) error {
 	f, err := createPartial(folder, n)
 	if err != nil {

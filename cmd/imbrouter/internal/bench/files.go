@@ -85,8 +85,16 @@ func (f Files) WithoutSums() Case {
 func (f Files) Small(floors ...Floor) Case {
 	return Case{
 		Name: fmt.Sprintf("files, %d of %s", f.Count, size(f.Size)), Unit: "files/s", Floors: floors,
-		Product: f.product(aHub("")), Ceiling: f.land,
+		Product: f.product(aHub("")), Ceiling: f.land("land"),
 	}
+}
+
+// SmallSafely is Small, beside the safe ceiling.
+func (f Files) SmallSafely() Case {
+	c := f.Small()
+	c.Name += ", safe ceiling"
+	c.Ceiling = f.land("keep")
+	return c
 }
 
 // product drops the files into a folder of the product.
@@ -167,22 +175,24 @@ func (f Files) ceiling(way chain, frame int) Side {
 	}
 }
 
-// land lets the simplest program make the files by itself.
-func (f Files) land(ctx context.Context, r *Round) (Sample, error) {
-	landing, err := watchLanding(r)
-	if err != nil {
-		return Sample{}, err
+// land lets one of the simplest programs make the files by itself.
+func (f Files) land(program string) Side {
+	return func(ctx context.Context, r *Round) (Sample, error) {
+		landing, err := watchLanding(r)
+		if err != nil {
+			return Sample{}, err
+		}
+		defer landing.Close()
+		p, err := r.ceiling(ctx, program, landing.folder, strconv.Itoa(f.Count), strconv.FormatInt(f.Size, 10))
+		if err != nil {
+			return Sample{}, err
+		}
+		begin := time.Now()
+		if _, err := fmt.Fprintln(p.stdin); err != nil {
+			return Sample{}, err
+		}
+		return f.landed(ctx, landing, begin)
 	}
-	defer landing.Close()
-	p, err := r.ceiling(ctx, "land", landing.folder, strconv.Itoa(f.Count), strconv.FormatInt(f.Size, 10))
-	if err != nil {
-		return Sample{}, err
-	}
-	begin := time.Now()
-	if _, err := fmt.Fprintln(p.stdin); err != nil {
-		return Sample{}, err
-	}
-	return f.landed(ctx, landing, begin)
 }
 
 // drop makes files, drops them, and waits until all have landed.

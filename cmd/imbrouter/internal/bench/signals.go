@@ -61,6 +61,14 @@ func (s Signals) Relayed(filter bool, floors ...Floor) Case {
 	return c
 }
 
+// RelayedSafely is Relayed without a filter, beside the safe ceiling.
+func (s Signals) RelayedSafely() Case {
+	c := s.Relayed(false)
+	c.Name += ", safe ceiling"
+	c.Ceiling = s.flood(aSimpleRouter("queue"))
+	return c
+}
+
 // ManyRoutes measures a relay with so many routes, of which one takes the
 // signals. Its ceiling is that with the one only.
 func (s Signals) ManyRoutes(count int, floors ...Floor) Case {
