@@ -62,6 +62,9 @@ func (b *batching) Signals(_ context.Context, batch []router.Signal) (n int, err
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.calls++
+	if begunSieves > 0 { // a sink may take long, a filter may not
+		return 0, errors.New("a filter has not ended")
+	}
 	for _, s := range batch[:1+b.calls%len(batch)] {
 		if err := b.take(s); err != nil {
 			return n, err
@@ -83,6 +86,26 @@ func (picky) Signal(s router.Signal) (router.Signal, bool, error) {
 	return s, pass, nil
 }
 
+// pickyBatches is picky for batches.
+type pickyBatches struct{ picky }
+
+func (f pickyBatches) Begin() router.SignalFilter {
+	begunSieves++
+	return sieve(f)
+}
+
+// begunSieves is how many have begun and not ended.
+var begunSieves int
+
+type sieve pickyBatches
+
+func (s sieve) Signal(in, out *router.Signal) (pass bool, err error) {
+	*out, pass, err = s.picky.Signal(*in)
+	return pass, err
+}
+
+func (sieve) End() { begunSieves-- }
+
 // TestBatches has signals handed on one by one and in batches, through one route
 // and several: all the rest is the same.
 func TestBatches(t *testing.T) {
@@ -90,6 +113,7 @@ func TestBatches(t *testing.T) {
 	for _, routes := range [][]router.Route{
 		{{Name: "r", To: []string{"a"}}},
 		{{Name: "r", To: []string{"a"}, Filter: picky{}}},
+		{{Name: "r", To: []string{"a"}, Filter: pickyBatches{}}},
 		{{Name: "r", To: []string{"a"}, LoopGuard: router.LoopGuardStop, Filter: picky{}}},
 		{{Name: "r", To: []string{"a", "b"}, Filter: picky{}}},
 		{{Name: "r", To: []string{"a"}, Filter: onlyOf("e1")}, {Name: "s", To: []string{"b"}, Filter: onlyOf("e2")}},

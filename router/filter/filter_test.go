@@ -440,6 +440,57 @@ func TestConcurrentUse(t *testing.T) {
 	running.Wait()
 }
 
+// Signals that come together become what each becomes alone, and what one became is
+// not changed by those after it.
+func TestBatch(t *testing.T) {
+	signals := []router.Signal{
+		normal(`{"level": 4}`), normal(`{"level": 1}`), normal(`{"level": "high"}`), normal("none"), normal(`{"level": 7}`),
+		{Event: "e", Kind: wire.TimerTick, Tick: 9},
+	}
+	for when, set := range map[string]map[string]string{
+		`(json?.level ?? 0) >= 3`: nil,
+		`tick < 9`:                {"text": `string(json?.level) + "!"`, "tick": "tick + 1"},
+		``:                        {"event": `event + "." + string(json.level * 2)`},
+	} {
+		f := compile(t, when, set)
+		type result struct {
+			Out  router.Signal
+			Pass bool
+			Err  string
+		}
+		var want, got []result
+		for _, s := range signals {
+			out, pass, err := f.Signal(s)
+			if !pass {
+				out = router.Signal{}
+			}
+			want = append(want, result{out, pass, fmt.Sprint(err)})
+		}
+		outs := make([]router.Signal, len(signals))
+		batch := f.Begin()
+		if !f.Passage().Busy() {
+			t.Error("nobody is said to be in the filter")
+		}
+		for i := range signals {
+			pass, err := batch.Signal(&signals[i], &outs[i])
+			if !pass {
+				outs[i] = router.Signal{}
+			}
+			got = append(got, result{Pass: pass, Err: fmt.Sprint(err)})
+		}
+		batch.End()
+		if f.Passage().Busy() {
+			t.Error("somebody is left in the filter")
+		}
+		for i := range got {
+			got[i].Out = outs[i]
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("when %q: (-alone +together)\n%s", when, diff)
+		}
+	}
+}
+
 func TestFieldNames(t *testing.T) {
 	for _, name := range filter.Fields() {
 		if _, err := filter.Compile(name+` == nil || true`, nil, noLimits); err != nil {
