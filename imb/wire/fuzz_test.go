@@ -52,12 +52,13 @@ func FuzzReader(f *testing.F) {
 			}
 			rest = rest[at+len(again):]
 		}
-		used := allocated(func() {
+		limit := uint64(8*len(stream) + 64<<10)
+		used := allocated(limit, func() {
 			r := wire.NewReader(stepReader{bytes.NewReader(stream), step})
 			for err := error(nil); err == nil; _, err = r.Next() {
 			}
 		})
-		if limit := uint64(8*len(stream) + 64<<10); used > limit {
+		if used > limit {
 			t.Errorf("%d bytes allocated for %d, want at most %d", used, len(stream), limit)
 		}
 	})

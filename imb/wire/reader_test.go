@@ -231,7 +231,7 @@ func TestReaderAllocatesWhatArrives(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			src := strings.NewReader(startMagic + "\xF1\xFF\xFF\xFF" + tt.size + strings.Repeat("x", tt.arrives))
 			var err error
-			got := allocated(func() {
+			got := allocated(tt.limit, func() {
 				src.Seek(0, io.SeekStart)
 				_, err = wire.NewReader(src).Next()
 			})
@@ -381,7 +381,7 @@ func TestReaderSteady(t *testing.T) {
 			}
 		}
 		read()
-		if used := allocated(read); used > 1<<10 {
+		if used := allocated(1<<10, read); used > 1<<10 {
 			t.Errorf("events of %d bytes: 200 of them took %d bytes", size, used)
 		}
 	}

@@ -62,7 +62,7 @@ func (f *Filter) MayTake(federation, event string) bool {
 		return true
 	}
 	ev := begin(&f.passage, f.limits)
-	defer ev.end()
+	defer ev.End()
 	s := router.Signal{Federation: federation, Event: event}
 	ev.signal(&s)
 	ev.signalNeeds(&s, f.byName.needs)

@@ -43,9 +43,9 @@ func begin(p *router.Passage, l Limits) *evaluation {
 	return ev
 }
 
-// end gives ev back. What it refers to of the message is kept until it is used
+// End gives ev back, and implements router.SignalFilter. What it refers to of the message is kept until it is used
 // again or the collector empties the pool.
-func (ev *evaluation) end() {
+func (ev *evaluation) End() {
 	ev.passage.Leave(ev.turn)
 	evaluations.Put(ev)
 }

@@ -31,7 +31,7 @@ func CompileExpression(text string) (*Expression, error) {
 // An error wraps an *Error.
 func (e *Expression) Signal(s router.Signal) (any, error) {
 	ev := begin(&e.passage, Limits{Work: DefaultWork})
-	defer ev.end()
+	defer ev.End()
 	ev.signal(&s)
 	ev.signalNeeds(&s, e.expression.needs)
 	v, err := ev.value(e.expression)
@@ -41,7 +41,7 @@ func (e *Expression) Signal(s router.Signal) (any, error) {
 // Stream is Signal for the start of a stream.
 func (e *Expression) Stream(info router.StreamInfo) (any, error) {
 	ev := begin(&e.passage, Limits{Work: DefaultWork})
-	defer ev.end()
+	defer ev.End()
 	ev.stream(&info)
 	ev.streamNeeds(e.expression.needs)
 	v, err := ev.value(e.expression)

@@ -182,7 +182,7 @@ func (f *Filter) Passage() *router.Passage { return &f.passage }
 // Signal implements router.Filter.
 func (f *Filter) Signal(s router.Signal) (out router.Signal, pass bool, err error) {
 	ev := f.begin()
-	defer ev.end()
+	defer ev.End()
 	if pass, err = ev.Signal(&s, &ev.outSignal); !pass {
 		return s, false, err
 	}
@@ -228,13 +228,10 @@ func (ev *evaluation) Signal(s, out *router.Signal) (pass bool, err error) {
 	return true, nil
 }
 
-// End implements router.SignalFilter.
-func (ev *evaluation) End() { ev.end() }
-
 // Stream implements router.Filter.
 func (f *Filter) Stream(info router.StreamInfo) (out router.StreamInfo, pass bool, err error) {
 	ev := begin(&f.passage, f.limits)
-	defer ev.end()
+	defer ev.End()
 	ev.stream(&info)
 	if f.when != nil {
 		ev.streamNeeds(f.when.needs)
@@ -284,7 +281,7 @@ func (n *Name) Passage() *router.Passage { return &n.passage }
 // error is permanent and wraps an *Error.
 func (n *Name) Of(info router.StreamInfo) (string, error) {
 	ev := begin(&n.passage, n.limits)
-	defer ev.end()
+	defer ev.End()
 	ev.stream(&info)
 	ev.streamNeeds(n.expression.needs)
 	v, err := ev.value(n.expression)
