@@ -25,6 +25,7 @@ type session struct {
 	*Source
 	delivery *delivery
 	table    *table
+	troubles troubleLog
 	reports  chan report
 	workers  sync.WaitGroup
 	results  chan result   // has room for those of all workers
@@ -41,10 +42,11 @@ func (s *Source) newSession(d *folder, next router.Sink) *session {
 			settle: time.Duration(s.config.Settle), settleAlways: s.config.settleAlways,
 			after: s.config.After, maxAttempts: s.config.MaxAttempts,
 		},
-		table:   newTable(),
-		reports: make(chan report),
-		results: make(chan result, s.config.workers()),
-		sent:    make(chan struct{}, s.config.workers()),
+		table:    newTable(),
+		troubles: troubleLog{log: s.log},
+		reports:  make(chan report),
+		results:  make(chan result, s.config.workers()),
+		sent:     make(chan struct{}, s.config.workers()),
 	}
 }
 
@@ -57,6 +59,7 @@ func (s *session) run(ctx context.Context) error {
 	defer func() {
 		stopScanner()
 		trimming.Wait()
+		s.troubles.close()
 	}()
 	scanner := &scanner{
 		folder: s.delivery.folder, selection: s.selection, watch: s.config.Watch,
@@ -212,7 +215,7 @@ func (s *session) retry(f *file, err error, now time.Time, message string, level
 	}
 	f.troubles++
 	if worthTelling(f.troubles) {
-		s.log.Log(context.Background(), level, message, "path", f.path, "error", err, "count", f.troubles)
+		s.troubles.tell(now, level, message, "path", f.path, "error", err, "count", f.troubles)
 	}
 	s.table.toLater(f, now.Add(f.pause.NextBackOff()))
 }
