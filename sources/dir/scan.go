@@ -408,15 +408,6 @@ func (s *scanner) absolute(dir string) string {
 	return filepath.Join(s.folder.path, filepath.FromSlash(dir))
 }
 
-// worthTelling thins out lines about what happens again and again: of the
-// first, 10th, 100th … time.
-func worthTelling(count int) bool {
-	for count%10 == 0 {
-		count /= 10
-	}
-	return count == 1
-}
-
 // typeName names the type of what is no regular file.
 func typeName(mode fs.FileMode) string {
 	switch mode.Type() {

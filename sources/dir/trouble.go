@@ -44,3 +44,12 @@ func (t *troubleLog) close() {
 		t.log.Error("more files are held up or were not sent", "untold", t.untold)
 	}
 }
+
+// worthTelling thins out lines about what happens again and again: of the
+// first, 10th, 100th … time.
+func worthTelling(count int) bool {
+	for count%10 == 0 {
+		count /= 10
+	}
+	return count == 1
+}
