@@ -22,6 +22,18 @@ const aMoment = config.Duration(time.Nanosecond)
 
 func removesAll(c *Config) { c.ReceivedMaxAge = aMoment }
 
+// openTrimmed opens a sink that removes all it has received, and has done so at its
+// start. It looks again after a time longer than a test, or when trimNow is called.
+func openTrimmed(t *testing.T, path string) *testSink {
+	t.Helper()
+	s := openAt(t, path, func(c *Config) { c.ReceivedMaxAge = config.Duration(time.Hour) })
+	s.mustSend(t, "of the run before", "1")
+	must(t, s.Close())
+	s = openAt(t, path, removesAll)
+	waitFor(t, "the sink has looked for old files", func() bool { return s.logged("old files removed") == 1 })
+	return s
+}
+
 // trimNow removes old files as the sink does at its intervals.
 func (s *testSink) trimNow(t testing.TB) retention.Removed {
 	t.Helper()
@@ -48,7 +60,7 @@ func TestReceivedMaxAge(t *testing.T) {
 	s := openAt(t, path, nil)
 	s.mustSend(t, "before the limit", "1")
 	must(t, s.Close())
-	s = openAt(t, path, removesAll)
+	s = openTrimmed(t, path)
 	for _, name := range []string{"a", "b/c/d", "b/e", "moved", "changed", "replaced"} {
 		s.mustSend(t, name, "received")
 	}
@@ -132,7 +144,7 @@ func waitFor(t *testing.T, what string, ok func() bool) {
 
 // TestDamagedMarks has marks that mean nothing: nothing is removed for them.
 func TestDamagedMarks(t *testing.T) {
-	s := open(t, removesAll)
+	s := openTrimmed(t, filepath.Join(t.TempDir(), "received"))
 	s.mustSend(t, "a", "1")
 	must(t, os.WriteFile(s.abs(marksFile), make([]byte, 1000), 0o644))
 	if removed := s.trimNow(t); removed.Files != 0 {
@@ -198,7 +210,7 @@ func TestTrimWhileStreamsLand(t *testing.T) {
 
 // TestMovedFolderIsLeftAlone has the whole folder moved away, to be kept.
 func TestMovedFolderIsLeftAlone(t *testing.T) {
-	s := open(t, removesAll)
+	s := openTrimmed(t, filepath.Join(t.TempDir(), "received"))
 	s.mustSend(t, "a", "1")
 	must(t, os.Rename(s.path, s.path+".kept"))
 	if removed := s.trimNow(t); removed.Files != 0 {
@@ -232,7 +244,7 @@ func TestTrimInterval(t *testing.T) {
 
 // TestReceivedLinks has links where files were received.
 func TestReceivedLinks(t *testing.T) {
-	s := open(t, removesAll)
+	s := openTrimmed(t, filepath.Join(t.TempDir(), "received"))
 	s.mustSend(t, "a/b", "1")
 	outside := t.TempDir()
 	must(t, os.Rename(s.abs("a"), filepath.Join(outside, "a")))
