@@ -264,11 +264,11 @@ func (c *counter) fail(f *flow, cause Cause, err error) {
 }
 
 // restart notes that a source has failed and is started again after a pause,
-// and started that it is.
+// and started that it is. What is down has failed, whenever one looks.
 func (c *counter) restart(err error) {
 	c.restarts.Add(1)
-	c.down.Store(true)
 	c.failed.Store(&Failure{time.Now(), err})
+	c.down.Store(true)
 }
 
 func (c *counter) started() { c.down.Store(false) }

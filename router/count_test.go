@@ -248,6 +248,37 @@ func TestSourceThatFailsIsDown(t *testing.T) {
 	})
 }
 
+// Who finds a source down finds why, however soon he looks.
+func TestSourceIsNotDownWithoutAFailure(t *testing.T) {
+	p := plan(map[string]router.Sink{"out": &recorder{}}, route("r", "out"))
+	p.Sources = map[string]router.Source{"in": sourceFunc(func(context.Context, router.Sink) error { return errors.New("no luck") })}
+	for i := range 1000 {
+		p.Sources[fmt.Sprint("in", i)] = p.Sources["in"]
+	}
+	r, err := router.New(p, router.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() { ended <- r.Run(ctx) }()
+	for down := 0; down < len(p.Sources); {
+		down = 0
+		for _, source := range r.Observe().Sources {
+			if !source.Down {
+				continue
+			}
+			if down++; source.Failed == nil {
+				t.Fatalf("%s is down, and has not failed", source.Name)
+			}
+		}
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
 // Many signals from several goroutines are all counted, while somebody looks on.
 func TestCountsAreExact(t *testing.T) {
 	const each, size = 50_000, 1000

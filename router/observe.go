@@ -24,7 +24,7 @@ type Observed struct {
 	Failed           *Failure  // last; nil for never
 	Failing          bool      // the last message failed, but for those that a filter left out
 	Restarts         uint64    // how often a source has failed
-	Down             bool      // a source has failed and is started again soon, or a route is stopped by its LoopGuard
+	Down             bool      // a source has Failed and is started again soon, or a route is stopped by its LoopGuard
 	Links            []Link    // of a Linked
 	Waiting          int       // of a Backlogged; −1 for others
 }
@@ -129,9 +129,10 @@ func observeAll(parts map[string]observedPart) []Observed {
 }
 
 func (c *counter) load() Observed {
+	down := c.down.Load() // before the failure, see restart
 	o := Observed{
 		Signals: c.signals.load(), Streams: c.streams.load(), Transfers: c.transfers.Load(),
-		Failed: c.failed.Load(), Failing: c.failing.Load(), Restarts: c.restarts.Load(), Down: c.down.Load(),
+		Failed: c.failed.Load(), Failing: c.failing.Load(), Restarts: c.restarts.Load(), Down: down,
 	}
 	if at := c.succeeded.Load(); at != 0 {
 		o.Succeeded = time.Unix(at, 0)
