@@ -131,7 +131,7 @@ func (r *route) retry(ctx context.Context, out *Signal, err error) error {
 // Again sends a signal that failed along a route once more: through its filter
 // as it is now, to those of its sinks that are named, or to all for none. When it
 // fails again the caller still has it: the route does not keep it. That sinks only
-// look on is no failure.
+// look on is no failure, and that none takes it is ErrNotTaken.
 func (r *Router) Again(ctx context.Context, name string, s Signal, sinks []string) error {
 	r.mu.Lock()
 	route := r.routes[name]
@@ -144,11 +144,14 @@ func (r *Router) Again(ctx context.Context, name string, s Signal, sinks []strin
 		some.sinks = newFanout(slices.DeleteFunc(slices.Clone(route.sinks.branches), func(b branch) bool {
 			return !slices.Contains(sinks, b.name)
 		}), nil)
+		if len(some.sinks.branches) == 0 {
+			return fmt.Errorf("route %q leads to none of the sinks %q any more", name, sinks)
+		}
 	}
 	began := route.counter.beginSignals(1, len(s.Data))
 	err := some.carry(ctx, &s)
 	route.counter.endSignal(began, err)
-	if errors.Is(err, ErrNotTaken) && !errors.Is(err, errNotWanted) {
+	if errors.Is(err, ErrShown) {
 		return nil
 	}
 	return err

@@ -242,6 +242,50 @@ func TestStopTimeoutMakesDeadLetters(t *testing.T) {
 	}
 }
 
+// A letter that no sink takes has not got through: it stays for when there is one.
+func TestAgainWithoutSinks(t *testing.T) {
+	const text = `
+[connections.hub]
+address = "%s"
+[sources.in]
+type = "imb"
+events = ["in"]
+[sinks.out]
+type = "%s"
+%s
+[routes.all]
+from = ["in"]
+to = ["out"]
+`
+	addr, _ := imbtest.StartHub(t, hub.Options{})
+	for _, test := range []struct {
+		name, kind, settings string
+		sinks                []string
+		want                 string // in the error; "" for none
+	}{
+		{"the sink is not on the route any more", "log", "", []string{"before"}, `route "all" leads to none of the sinks ["before"] any more`},
+		{"the sink takes files only", "dir", `path = "` + t.TempDir() + `"`, nil, router.ErrNotTaken.Error()},
+		{"the sink only looks on", "log", "", nil, ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			r := start(t, text, addr, test.kind, test.settings)
+			letter := deadletter.Letter{ID: "1", Route: "all", Sinks: test.sinks, Source: "in", Event: "in", Kind: wire.NormalEvent, Data: []byte("x")}
+			outside, err := daemon.Replay(t.Context(), r.Config(), "all", []deadletter.Letter{letter}, slog.New(slog.DiscardHandler))
+			if err != nil {
+				t.Fatal(err)
+			}
+			inside := r.Again(t.Context(), []deadletter.Letter{letter})[0].Err
+			if test.want == "" {
+				if inside != nil || outside[0].Err != nil {
+					t.Errorf("%v; from another process %v", inside, outside[0].Err)
+				}
+			} else if outside[0].Err == nil || inside == nil || !strings.Contains(inside.Error(), test.want) {
+				t.Errorf("%v; from another process %v; want %q", inside, outside[0].Err, test.want)
+			}
+		})
+	}
+}
+
 // What is left of a letter that gets through to one sink is for the other alone.
 func TestAgainTellsWhichSinksFailed(t *testing.T) {
 	addr, _ := imbtest.StartHub(t, hub.Options{})

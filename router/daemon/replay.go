@@ -213,7 +213,7 @@ func (r *replay) send(ctx context.Context, l deadletter.Letter) *try {
 			continue
 		}
 		switch err := sink.sink.Signal(ctx, s); {
-		case err == nil:
+		case err == nil, errors.Is(err, router.ErrShown):
 			t.took = append(t.took, sink.name)
 		case !errors.Is(err, router.ErrNotTaken):
 			t.fail(sink.name, err)
