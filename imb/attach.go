@@ -15,7 +15,7 @@ import (
 // unsubscribe.
 func (c *Client) wish(e *Event, command wire.Command, flag *atomic.Bool, wanted bool) error {
 	if len(e.name) > wire.MaxNameLength {
-		return fmt.Errorf("%v a name of %d bytes: %w", command, len(e.name), ErrNameTooLong)
+		return fmt.Errorf("%v a name of %d bytes, of %d at most: %w", command, len(e.name), wire.MaxNameLength, ErrNameTooLong)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

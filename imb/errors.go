@@ -2,9 +2,6 @@ package imb
 
 import (
 	"errors"
-	"fmt"
-
-	"imbrouter/imb/wire"
 )
 
 // Errors by which callers decide. The errors that functions return wrap them
@@ -33,8 +30,8 @@ var (
 	// ErrWildcard says that a name that ends in "*" can be subscribed only.
 	ErrWildcard = errors.New(`a name that ends in "*" can only be subscribed`)
 	// ErrNameTooLong says that an event's full name is longer than hubs take,
-	// wire.MaxNameLength.
-	ErrNameTooLong = fmt.Errorf("a name has at most %d bytes", wire.MaxNameLength)
+	// wire.MaxNameLength, or a stream's than a Client takes, wire.MaxStreamNameLength.
+	ErrNameTooLong = errors.New("the name is too long")
 	// ErrQueueFull says that the hub takes nothing and that too many
 	// subscriptions or publications wait to be told to it; try again later.
 	ErrQueueFull = errors.New("send queue is full")

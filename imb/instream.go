@@ -24,6 +24,10 @@ type inStream struct {
 // forgotten after CollisionQuiet.
 const maxSilentIDs = 1 << 16
 
+// longNameShown is how many bytes a log line has of a name above
+// wire.MaxStreamNameLength.
+const longNameShown = 64
+
 // inStreams keeps the incoming streams of the connection. It is the
 // dispatcher's own.
 //
@@ -61,6 +65,14 @@ func (s *inStreams) frame(d delivery, data []byte) {
 func (s *inStreams) header(d delivery, start wire.StreamStart) {
 	key := streamKey{d.hub, start.StreamID}
 	handler := d.event.streamHandler()
+	if size := len(start.Name); size > wire.MaxStreamNameLength {
+		start.Name = start.Name[:longNameShown] + "…"
+		if handler != nil {
+			s.decline("an incoming stream's name is too long: declined it",
+				"event", d.name, "stream", start.Name, "size", size, "limit", wire.MaxStreamNameLength)
+		}
+		handler = nil
+	}
 	if old := s.byKey[key]; old != nil {
 		abandoned := s.now-old.last >= s.client.opt.CollisionQuiet
 		if !abandoned && (handler != nil || old.receiver != nil) {
@@ -91,10 +103,14 @@ func (s *inStreams) mayReceive(d delivery, start wire.StreamStart) bool {
 	if s.receiving < s.client.opt.MaxStreams && s.silent() < maxSilentIDs {
 		return true
 	}
-	s.client.stats.streamsRefused.Add(1)
-	s.client.faults.note("too many incoming streams at once: declined one",
+	s.decline("too many incoming streams at once: declined one",
 		"event", d.name, "stream", start.Name, "limit", s.client.opt.MaxStreams)
 	return false
+}
+
+func (s *inStreams) decline(why string, attrs ...any) {
+	s.client.stats.streamsRefused.Add(1)
+	s.client.faults.note(why, attrs...)
 }
 
 // collide ends both the stream that has the id and the one that a header wants

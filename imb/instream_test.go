@@ -3,6 +3,7 @@ package imb_test
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -302,6 +303,32 @@ func TestMaxStreams(t *testing.T) {
 		}
 		if n := s.log.count("too many incoming streams"); n != 1 {
 			t.Errorf("the log tells of it in %d lines, want 1", n)
+		}
+	})
+}
+
+// A name that would fill the memory and the log is not taken, whatever becomes
+// of its stream.
+func TestStreamNameTooLong(t *testing.T) {
+	testStreams(t, imb.Options{}, func(s *streamTest) {
+		longest := strings.Repeat("x", wire.MaxStreamNameLength)
+		s.header(1, longest)
+		s.tail(1, "")
+		s.header(2, longest+"x")
+		s.body(2, "of nobody")
+		s.tail(2, "")
+		s.header(3, "a")
+		s.header(3, strings.Repeat("x", 2<<20)) // its id is in use
+		s.header(4, "b")
+		s.want(longest+` "" whole`, `a "" `+collision, `b "" open`)
+		if n := s.client.Stats().StreamsRefused; n != 2 {
+			t.Errorf("%d streams are counted as refused, want 2", n)
+		}
+		if n := s.log.count("name is too long"); n != 1 {
+			t.Errorf("the log tells of it in %d lines, want 1", n)
+		}
+		if n := s.log.count(longest); n > 0 {
+			t.Errorf("%d lines of the log have it whole", n)
 		}
 	})
 }

@@ -55,9 +55,13 @@ type OutStream struct {
 // Close or Abort.
 //
 // It fails with ErrNotConnected at once when there is no connection, with
-// ErrNotPublished, ErrWildcard, ErrClosed, wire.ErrTooLarge, or the error of
-// ctx while it waits for room in the send queue.
+// ErrNotPublished, ErrWildcard, ErrClosed, ErrNameTooLong, wire.ErrTooLarge for
+// the chunk size, or the error of ctx while it waits for room in the send queue.
 func (e *Event) OpenStream(ctx context.Context, name string, o StreamOptions) (*OutStream, error) {
+	if len(name) > wire.MaxStreamNameLength {
+		return nil, fmt.Errorf("open a stream on %q: a name of %d bytes, of %d at most: %w",
+			e.name, len(name), wire.MaxStreamNameLength, ErrNameTooLong)
+	}
 	s, err := e.openStream(ctx, name, o)
 	if err != nil {
 		return nil, fmt.Errorf("open stream %q on %q: %w", name, e.name, err)
@@ -71,9 +75,6 @@ func (e *Event) openStream(ctx context.Context, name string, o StreamOptions) (*
 	}
 	if o.ChunkSize < 0 || o.ChunkSize > maxChunkSize {
 		return nil, fmt.Errorf("%w: chunk size %d is not between 1 and %d", wire.ErrTooLarge, o.ChunkSize, maxChunkSize)
-	}
-	if size := 8 + len(name); size > wire.MaxEventData {
-		return nil, fmt.Errorf("%w: a name of %d bytes", wire.ErrTooLarge, len(name))
 	}
 	n, err := e.client.connected()
 	if err != nil {

@@ -137,8 +137,8 @@ func TestStreamOptions(t *testing.T) {
 			t.Errorf("chunk size %d: error is %v", size, err)
 		}
 	}
-	if _, err := e.OpenStream(t.Context(), strings.Repeat("x", wire.MaxEventData), imb.StreamOptions{}); !errors.Is(err, wire.ErrTooLarge) {
-		t.Errorf("a name that no frame holds: error is %v", err)
+	if _, err := e.OpenStream(t.Context(), strings.Repeat("x", wire.MaxStreamNameLength+1), imb.StreamOptions{}); !errors.Is(err, imb.ErrNameTooLong) {
+		t.Errorf("a name that no receiver takes: error is %v", err)
 	}
 	if _, err := c.Event("other").OpenStream(t.Context(), "x", imb.StreamOptions{}); !errors.Is(err, imb.ErrNotPublished) {
 		t.Errorf("an event that is not published: error is %v", err)

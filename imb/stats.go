@@ -12,7 +12,7 @@ type Stats struct {
 
 	StreamsReceived   uint64 // that came whole
 	StreamsIncomplete uint64 // that ended otherwise
-	StreamsRefused    uint64 // declined because of Options.MaxStreams
+	StreamsRefused    uint64 // declined because of Options.MaxStreams, or of a name above wire.MaxStreamNameLength
 	Collisions        uint64 // headers with an id that was in use
 	StrayChunks       uint64 // bodies and tails of streams that are not received
 

@@ -13,6 +13,11 @@ const Wildcard = "*"
 // Those in use have a few dozen.
 const MaxNameLength = 1024
 
+// MaxStreamNameLength bounds the names of streams, in bytes, in our client. It is
+// that of the longest path on Linux; the protocol has room for 10 MiB, with which
+// a sender could fill the logs and the memory of those who receive them.
+const MaxStreamNameLength = 4096
+
 // The prefixes of the names of private events: our hub shows such an event to
 // those who subscribe it by its name and to nobody else, whatever their prefix
 // subscriptions and queries, and tells nobody who publishes or subscribes it.

@@ -107,7 +107,7 @@ func connectionMetrics() []metric[router.Link] {
 		count("sent_bytes_total", "Bytes sent.", func(s imb.Stats) uint64 { return s.BytesSent }),
 		count("streams_received_total", "Streams that came whole.", func(s imb.Stats) uint64 { return s.StreamsReceived }),
 		count("streams_incomplete_total", "Streams that ended before their end.", func(s imb.Stats) uint64 { return s.StreamsIncomplete }),
-		count("streams_refused_total", "Streams that max_streams refused.", func(s imb.Stats) uint64 { return s.StreamsRefused }),
+		count("streams_refused_total", "Streams that max_streams refused, or that have too long a name.", func(s imb.Stats) uint64 { return s.StreamsRefused }),
 		count("stream_collisions_total", "Streams that began under the id of another.", func(s imb.Stats) uint64 { return s.Collisions }),
 		count("stray_chunks_total", "Parts of streams that are not received.", func(s imb.Stats) uint64 { return s.StrayChunks }),
 		count("signals_dropped_total", "Signals for which the queue had no room.", func(s imb.Stats) uint64 { return s.Dropped }),

@@ -224,7 +224,7 @@ func (s *sink) streamError(err error) error {
 		return unavailable(s.connection, imb.ErrNotConnected)
 	case errors.Is(err, imb.ErrDisconnected):
 		return unavailable(s.connection, imb.ErrDisconnected)
-	case errors.Is(err, wire.ErrTooLarge):
+	case errors.Is(err, imb.ErrNameTooLong):
 		return router.Permanent(err)
 	}
 	return err
