@@ -60,12 +60,12 @@ func TestServicesOutliveTheReaderOfTheirLog(t *testing.T) {
 	}
 }
 
-// tapInto starts a tap that writes into out, and sends a signal that it sees.
-func tapInto(t *testing.T, out *os.File) *process {
+// tapInto starts a tap that writes into out, and sends a text that it sees.
+func tapInto(t *testing.T, out *os.File, text string) *process {
 	t.Helper()
 	addr, _ := imbtest.StartHub(t, hub.Options{})
 	s := newSite(t)
-	cmd := s.command("tap", "--hub", addr, "demo.*")
+	cmd := s.command("tap", "--json", "--hub", addr, "demo.*")
 	cmd.Stdout = out
 	tap := s.startCommand("tap", cmd)
 	tap.await("listening")
@@ -74,7 +74,7 @@ func tapInto(t *testing.T, out *os.File) *process {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := e.SignalString(t.Context(), "hello"); err != nil {
+	if err := e.SignalString(t.Context(), text); err != nil {
 		t.Fatal(err)
 	}
 	return tap
@@ -87,7 +87,7 @@ func TestTapEndsWhenItsOutputCannotBeWritten(t *testing.T) {
 		t.Skipf("this system has no full device: %v", err)
 	}
 	defer full.Close()
-	tap := tapInto(t, full)
+	tap := tapInto(t, full, "hello")
 	if code := tap.awaitEnd(); code != exitFailure {
 		t.Errorf("exit code %d, want %d", code, exitFailure)
 	}
@@ -99,7 +99,7 @@ func TestTapEndsWithItsReader(t *testing.T) {
 	t.Parallel()
 	r, w := pipe(t)
 	r.Close()
-	tap := tapInto(t, w)
+	tap := tapInto(t, w, "hello")
 	tap.awaitEnd()
 	if status := tap.cmd.ProcessState.Sys().(syscall.WaitStatus); status.Signal() != syscall.SIGPIPE {
 		t.Errorf("it ended with %v", tap.cmd.ProcessState)
@@ -107,4 +107,35 @@ func TestTapEndsWithItsReader(t *testing.T) {
 	if tap.count(`imbrouter:`) > 0 {
 		t.Errorf("it complained: %s", tap.output())
 	}
+}
+
+// A tap whose output nobody takes can be stopped all the same.
+func TestTapStopsWhenNobodyReads(t *testing.T) {
+	t.Parallel()
+	stuck := func(t *testing.T) *process {
+		r, w := pipe(t)
+		tap := tapInto(t, w, strings.Repeat("x", 1<<20))
+		if _, err := r.Read(make([]byte, 1)); err != nil { // it is in the midst of its line now
+			t.Fatal(err)
+		}
+		return tap
+	}
+	t.Run("asked once", func(t *testing.T) {
+		t.Parallel()
+		tap := stuck(t)
+		tap.signal(syscall.SIGTERM)
+		if code := tap.awaitEnd(); code != exitFailure {
+			t.Errorf("exit code %d, want %d", code, exitFailure)
+		}
+		tap.await("what reads the output takes nothing")
+	})
+	t.Run("asked again", func(t *testing.T) {
+		t.Parallel()
+		tap := stuck(t)
+		eventually(t, func() bool { return tap.cmd.Process.Signal(syscall.SIGINT) != nil }, "it ends")
+		tap.awaitEnd()
+		if status := tap.cmd.ProcessState.Sys().(syscall.WaitStatus); status.Signal() != syscall.SIGINT {
+			t.Errorf("it ended with %v", tap.cmd.ProcessState)
+		}
+	})
 }

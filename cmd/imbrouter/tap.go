@@ -3,13 +3,19 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"os"
+	"os/signal"
 	"strconv"
 	"sync/atomic"
+	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"imbrouter/imb"
 	"imbrouter/router/tap"
 )
 
@@ -52,9 +58,8 @@ slow, signals are left out, and standard error tells how many.`,
 				fmt.Fprintln(cmd.ErrOrStderr(), "listening; Ctrl-C stops")
 			}
 			<-ctx.Done()
-			err = disconnect(ctx, c.Client)
-			p.tellLeftOut()
-			return err
+			signal.Reset(os.Interrupt, syscall.SIGTERM) // a second one ends it at once
+			return p.finish(ctx, c.Client)
 		},
 	}
 	client.register(cmd)
@@ -89,6 +94,20 @@ func (p *tapPrinter) print(l tap.Line) {
 		p.stop()
 	case p.left > 1:
 		p.left--
+	}
+}
+
+// finish disconnects, and returns when all that has come is printed. A line that
+// nobody takes is left to the end of the process.
+func (p *tapPrinter) finish(ctx context.Context, c *imb.Client) error {
+	closed := make(chan error, 1)
+	go func() { closed <- disconnect(ctx, c) }()
+	select {
+	case err := <-closed:
+		p.tellLeftOut()
+		return err
+	case <-time.After(closeTimeout + time.Second):
+		return errors.New("stopped before everything was shown: what reads the output takes nothing")
 	}
 }
 
