@@ -46,7 +46,7 @@ func (h *history) add(r journal.Record) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.latest = slices.DeleteFunc(h.latest, func(old journal.Record) bool {
-		return old.Run == r.Run && old.ID == r.ID && old.Sink == r.Sink
+		return old.Run == r.Run && old.ID == r.ID && old.Route == r.Route && old.Sink == r.Sink
 	})
 	h.latest = slices.Insert(h.latest, 0, r)
 	h.latest = h.latest[:min(len(h.latest), maxShown)]
@@ -119,7 +119,7 @@ type file struct {
 func (p *Page) latestFiles() (all []file) {
 	for _, r := range p.history.list() {
 		f := file{
-			ID: id("file", r.Run, r.ID, r.Sink), Kind: "bad", Outcome: outcomes[r.Outcome], Name: short(cmp.Or(r.Name, "(no name)")),
+			ID: id("file", r.Run, r.ID, r.Route, r.Sink), Kind: "bad", Outcome: outcomes[r.Outcome], Name: short(cmp.Or(r.Name, "(no name)")),
 			Route: r.Route, Event: short(r.Event), Size: size(r.Size), SHA256: r.SHA256, Reason: short(r.Reason),
 			Took: took(r.Duration), At: r.Time.Local(),
 		}

@@ -55,7 +55,7 @@ var errTooLarge = errors.New("too large")
 
 // putAll takes all files of a form, and returns under which names.
 func (p *Page) putAll(depot config.Depot, form *multipart.Reader) (names []string, err error) {
-	for range maxFiles {
+	for parts := 1; ; parts++ {
 		part, err := form.NextPart()
 		if errors.Is(err, io.EOF) {
 			if len(names) == 0 {
@@ -66,6 +66,9 @@ func (p *Page) putAll(depot config.Depot, form *multipart.Reader) (names []strin
 		if err != nil {
 			return names, err
 		}
+		if parts > maxFiles {
+			return names, fmt.Errorf("%w: one form brings at most %d files", errTooLarge, maxFiles)
+		}
 		if part.FileName() == "" {
 			continue
 		}
@@ -75,7 +78,6 @@ func (p *Page) putAll(depot config.Depot, form *multipart.Reader) (names []strin
 		}
 		names = append(names, name)
 	}
-	return names, fmt.Errorf("%w: one form brings at most %d files", errTooLarge, maxFiles)
 }
 
 // bounded fails when there is more to be read than a limit.

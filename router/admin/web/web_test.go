@@ -203,6 +203,19 @@ func TestPage(t *testing.T) {
 	}
 }
 
+// A file that two routes bring to one sink has a line of each.
+func TestLatestFilesOfTwoRoutesToOneSink(t *testing.T) {
+	s := start(t, "", `
+[routes.send-too]
+from = ["outbox"]
+to = ["broadcast"]
+`)
+	if code, answer := s.put("a.csv", "a"); code != http.StatusOK {
+		t.Fatalf("put answers %d: %s", code, answer)
+	}
+	s.awaitPage(">send</td>", ">send-too</td>")
+}
+
 func TestPut(t *testing.T) {
 	s := start(t, "", "max_upload = '1KiB'")
 	if code, answer := s.put("a.csv", "a", "b.csv", "b"); code != http.StatusOK || !strings.Contains(answer, "a.csv, b.csv") {
@@ -217,9 +230,13 @@ func TestPut(t *testing.T) {
 		t.Errorf("it has left %q", left)
 	}
 	var many []string
-	for i := range 101 {
+	for i := range 100 {
 		many = append(many, fmt.Sprintf("%d.csv", i), "x")
 	}
+	if code, answer := s.put(many...); code != http.StatusOK {
+		t.Errorf("100 files give %d: %s", code, answer)
+	}
+	many = append(many, "100.csv", "x")
 	if code, answer := s.put(many...); code != http.StatusRequestEntityTooLarge || !strings.Contains(answer, "at most 100") {
 		t.Errorf("101 files give %d: %s", code, answer)
 	}
