@@ -382,13 +382,18 @@ func (j *Journal) sync() error {
 
 	j.mu.Lock()
 	ended := []*batch{b}
+	if err != nil {
+		// What was written meanwhile may be lost with it, and the next Sync of the
+		// file would not tell of it.
+		err = fmt.Errorf("make the journal %q durable: %w", j.files.current, err)
+		b.err, j.batch.err = err, err
+		ended = append(ended, j.batch)
+		j.batch = newBatch()
+	}
 	if errors.Is(err, errRemoved) {
-		ended = append(ended, j.leaveFile())
+		j.leaveFile()
 	}
 	for _, b := range ended {
-		if err != nil {
-			b.err = fmt.Errorf("make the journal %q durable: %w", j.files.current, err)
-		}
 		close(b.done)
 	}
 	j.syncing = false
@@ -397,13 +402,9 @@ func (j *Journal) sync() error {
 	return b.err
 }
 
-// leaveFile closes a current file that is not in its place any more. It returns
-// the batch that was written to it as well.
-func (j *Journal) leaveFile() *batch {
+// leaveFile closes a current file that is not in its place any more.
+func (j *Journal) leaveFile() {
 	j.options.Log.Error("the journal was removed or moved away while it was written; it goes on in a new file", "path", j.files.current)
 	_ = j.file.Close()
 	j.file, j.torn = nil, false
-	left := j.batch
-	j.batch = newBatch()
-	return left
 }
