@@ -213,7 +213,10 @@ to = ["broadcast"]
 	if code, answer := s.put("a.csv", "a"); code != http.StatusOK {
 		t.Fatalf("put answers %d: %s", code, answer)
 	}
-	s.awaitPage(">send</td>", ">send-too</td>")
+	imbtest.Eventually(t, func() bool {
+		page := s.page()
+		return strings.Contains(page, ">send</td>") && strings.Contains(page, ">send-too</td>")
+	}, "both routes have a line at once")
 }
 
 func TestPut(t *testing.T) {
