@@ -381,21 +381,18 @@ func (j *Journal) sync() error {
 	}
 
 	j.mu.Lock()
-	ended := []*batch{b}
 	if err != nil {
 		// What was written meanwhile may be lost with it, and the next Sync of the
 		// file would not tell of it.
 		err = fmt.Errorf("make the journal %q durable: %w", j.files.current, err)
 		b.err, j.batch.err = err, err
-		ended = append(ended, j.batch)
+		close(j.batch.done)
 		j.batch = newBatch()
 	}
 	if errors.Is(err, errRemoved) {
 		j.leaveFile()
 	}
-	for _, b := range ended {
-		close(b.done)
-	}
+	close(b.done)
 	j.syncing = false
 	j.synced.Broadcast()
 	j.mu.Unlock()

@@ -58,6 +58,10 @@ type delivery struct {
 	route, sink string
 }
 
+// SameDelivery tells whether two records are of one message on its way through one
+// route to one sink.
+func (r Record) SameDelivery(other Record) bool { return r.delivery() == other.delivery() }
+
 func (r Record) delivery() delivery { return delivery{r.Run, r.ID, r.Route, r.Sink} }
 
 const (

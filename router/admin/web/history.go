@@ -46,7 +46,7 @@ func (h *history) add(r journal.Record) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.latest = slices.DeleteFunc(h.latest, func(old journal.Record) bool {
-		return old.Run == r.Run && old.ID == r.ID && old.Route == r.Route && old.Sink == r.Sink
+		return old.SameDelivery(r)
 	})
 	h.latest = slices.Insert(h.latest, 0, r)
 	h.latest = h.latest[:min(len(h.latest), maxShown)]
